@@ -1,0 +1,72 @@
+"""What hooks are told: one small frozen event a happening. A hook is any callable that takes an Event."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from bon.types import Draw, Score, Usage
+
+__all__ = ["Drawn", "Event", "Hook", "Retried", "Scored", "Selected", "Spending", "no_hook"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawn:
+    """A draw ended: in a candidate or in a failure."""
+
+    prompt_id: str
+    draw: Draw
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retried:
+    """A call failed and will be tried again."""
+
+    endpoint: str
+    attempt: int
+    """How many attempts have failed so far, from 1."""
+    error: str
+    """The error's class name."""
+    wait: float
+    """Seconds until the next attempt."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scored:
+    """A scorer judged candidates; `indices[i]` got `scores[i]`."""
+
+    prompt_id: str
+    scorer: str
+    indices: tuple[int, ...]
+    scores: tuple[Score, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selected:
+    """A selector decided: `index` is the candidate picked."""
+
+    prompt_id: str
+    index: int
+    weight: float
+    degraded: bool
+    """Whether there was nothing to go on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spending:
+    """A call was paid for, whether or not its answer could be used."""
+
+    prompt_id: str
+    by: str
+    """The generator or scorer that made the call."""
+    usage: Usage | None
+    seconds: float
+
+
+Event: TypeAlias = Drawn | Retried | Scored | Selected | Spending
+Hook: TypeAlias = Callable[[Event], None]
+
+
+def no_hook(event: Event) -> None:
+    """The hook that listens to nothing."""

@@ -1,0 +1,257 @@
+"""The five nouns of bon and what they are made of: frozen, keyword-only, plain data; no behaviour beyond reading."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
+
+__all__ = [
+    "Candidate",
+    "Delta",
+    "Draw",
+    "Failure",
+    "Logprobs",
+    "Message",
+    "Pool",
+    "Prompt",
+    "Score",
+    "Seconds",
+    "Spent",
+    "Usage",
+    "as_messages",
+    "text_of",
+]
+
+Message: TypeAlias = Mapping[str, Any]
+"""An OpenAI chat message, kept whole: whatever keys it came with are passed on untouched."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Tokens of one or more calls, as the provider counts them (or as we count, where it does not)."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    """Prompt tokens that the provider did not have to read again; contained in `prompt_tokens`."""
+
+    @property
+    def total_tokens(self) -> int:
+        return self.prompt_tokens + self.completion_tokens
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            prompt_tokens=self.prompt_tokens + other.prompt_tokens,
+            completion_tokens=self.completion_tokens + other.completion_tokens,
+            cached_tokens=self.cached_tokens + other.cached_tokens,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seconds:
+    """How long a draw took, in seconds since it was asked for."""
+
+    total: float
+    first_token: float | None = None
+    """None where the answer came in one piece."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Logprobs:
+    """What the generator said of each token of the answer, in nats; `T` tokens."""
+
+    tokens: tuple[float, ...]
+    """Shape `(T,)`: log-probability of each sampled token."""
+    top: tuple[tuple[float, ...], ...] | None = None
+    """Shape `(T, <=k)`: the k largest log-probabilities at each position, where the endpoint gives them."""
+    certainty: tuple[float, ...] | None = None
+    """Shape `(T,)`: KL(uniform || p) over the whole vocabulary, where the generator has the logits."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """What is asked."""
+
+    id: str
+    messages: tuple[Message, ...]
+    request: Mapping[str, Any] = field(default_factory=dict)
+    """OpenAI field names (temperature, max_tokens, seed, tools, response_format ...); overrides the generator's
+    defaults. `seed` is the run's seed: each draw derives its own from it, the prompt's id and its index."""
+    reference: str | None = None
+    """The known right answer, for verifiers."""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def text(self) -> str:
+        """The text of the last user message: what scorers and people read as the question."""
+        for message in reversed(self.messages):
+            if message.get("role") == "user":
+                return text_of(message)
+        return text_of(self.messages[-1]) if self.messages else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """One complete draw."""
+
+    index: int
+    """Which draw of its prompt this is, from 0."""
+    text: str
+    """The answer, without any reasoning block."""
+    reasoning: str | None = None
+    """`reasoning_content`, or a leading <think> block; never part of `text`."""
+    tool_calls: tuple[Mapping[str, Any], ...] = ()
+    answer: str | None = None
+    """The final answer as the extractor read it; equivalent answers have the same string."""
+    finish_reason: str | None = "stop"
+    """"stop", "length" (cut by max_tokens: scored, but does not vote), "tool_calls", ..."""
+    seed: int | None = None
+    """The seed of this draw, as sent to the generator."""
+    seconds: Seconds | None = None
+    usage: Usage | None = None
+    logprobs: Logprobs | None = None
+    token_ids: tuple[int, ...] | None = None
+    generator: str = ""
+    """Who made it: the generator's name, model included."""
+    variation: str | None = None
+    """Which prompt variation it answers."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether the answer came to its own end; only complete candidates vote."""
+        return self.finish_reason not in (None, "length")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """What a scorer said of one candidate. Missing is `value=None` with a reason; never NaN, never an invented 0."""
+
+    value: float | None
+    reason: str = ""
+    parts: Mapping[str, float | None] = field(default_factory=dict)
+    """Named sub-scores."""
+    steps: tuple[float, ...] | None = None
+    """Process scores, one a step."""
+    usage: Usage | None = None
+    """Tokens that scoring cost."""
+    seconds: float | None = None
+    """Seconds that scoring took."""
+
+    def __post_init__(self) -> None:
+        if self.value is None:
+            if not self.reason:
+                raise ValueError("a Score without a value needs a reason: Score(value=None, reason='...')")
+        elif not math.isfinite(self.value):
+            raise ValueError(f"a Score is finite or None with a reason, not {self.value!r}: use Score.missing('...')")
+
+    @classmethod
+    def missing(cls, reason: str) -> Score:
+        """A score that is not there, and why."""
+        return cls(value=None, reason=reason)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Something that went wrong and did not end the run."""
+
+    stage: str
+    """"generate", "score", "extract" or "select"."""
+    error: str
+    """The error's class name."""
+    message: str
+    index: int | None = None
+    """The draw it befell, where it befell one."""
+    by: str | None = None
+    """The generator, scorer or selector that failed."""
+
+    @classmethod
+    def of(cls, error: BaseException, *, stage: str, index: int | None = None, by: str | None = None) -> Failure:
+        """The failure that an exception is."""
+        return cls(stage=stage, error=type(error).__name__, message=str(error), index=index, by=by)
+
+
+Draw: TypeAlias = Candidate | Failure
+"""How a draw ends: with a candidate, or with a failure of stage "generate" that names its index."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delta:
+    """A piece of an answer as it grows. The last one carries the finished candidate."""
+
+    text: str = ""
+    reasoning: str = ""
+    candidate: Candidate | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spent:
+    """What was paid for a pool so far: failed calls and the scorers' own calls included."""
+
+    usage: Usage = field(default_factory=Usage)
+    calls: int = 0
+    """Draws that ended, either way, and calls made by scorers."""
+    money: float | None = None
+    """US dollars; None where no price is known."""
+    seconds: float = 0.0
+    """Wall-clock seconds of the runs that made this pool."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """A prompt, its candidates, what scorers said of them, what failed and what was spent: enough to select again."""
+
+    prompt: Prompt
+    candidates: tuple[Candidate, ...] = ()
+    """`n` candidates, in the order of their index."""
+    scores: Mapping[str, tuple[Score, ...]] = field(default_factory=dict)
+    """By scorer's name: `n` scores, in the order of `candidates`."""
+    failures: tuple[Failure, ...] = ()
+    spent: Spent = field(default_factory=Spent)
+
+    def __post_init__(self) -> None:
+        for name, scores in self.scores.items():
+            if len(scores) != len(self.candidates):
+                raise ValueError(
+                    f"pool {self.prompt.id!r}: scorer {name!r} has {len(scores)} scores for "
+                    f"{len(self.candidates)} candidates; it must give one a candidate (Score.missing where it has none)"
+                )
+
+    def __len__(self) -> int:
+        return len(self.candidates)
+
+    @property
+    def landed(self) -> int:
+        """How many draws have ended, in a candidate or in a failure; what budgets count."""
+        return len(self.candidates) + sum(f.stage == "generate" for f in self.failures)
+
+    def values(self, by: str) -> tuple[float | None, ...]:
+        """The values of one scorer, shape `(n,)`. Raises KeyError for a scorer this pool does not have."""
+        return tuple(score.value for score in self.scores[by])
+
+    def with_scores(self, by: str, scores: Sequence[Score]) -> Pool:
+        """This pool with one scorer's scores set. Raises ValueError unless there is one a candidate."""
+        return replace(self, scores={**self.scores, by: tuple(scores)})
+
+    def with_failures(self, *failures: Failure) -> Pool:
+        """This pool with failures added."""
+        return replace(self, failures=(*self.failures, *failures))
+
+
+def text_of(message: Message) -> str:
+    """The text of a message: its content, or the text parts of a multi-part content; images are left out."""
+    content = message.get("content")
+    if isinstance(content, str):
+        return content
+    if isinstance(content, Sequence):
+        texts = (part.get("text") for part in content if isinstance(part, Mapping) and part.get("type") == "text")
+        return "\n".join(text for text in texts if isinstance(text, str))
+    return ""
+
+
+def as_messages(prompt: str | Sequence[Message]) -> tuple[Message, ...]:
+    """A chat from what people type: a text becomes one user message, messages stay as they are."""
+    if isinstance(prompt, str):
+        return ({"role": "user", "content": prompt},)
+    return tuple(prompt)
