@@ -1,3 +1,58 @@
-"""bon: sample N, score, keep the best. Names are loaded when they are first used, so that `import bon` stays fast."""
+"""bon: sample N candidates, score them, keep the best. Names are loaded on first use, so `import bon` stays fast."""
 
 from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from bon._version import __version__
+
+if TYPE_CHECKING:
+    from bon.api import Result, abest_of_n, best_of_n, close, decide, prompt
+    from bon.budgets import Fixed, Threshold
+    from bon.engine import Plan, run, run_many, score_pool, score_pools
+    from bon.errors import BonError, NoCandidates, UsageError
+    from bon.events import Event, Hook
+    from bon.protocols import Budget, Extractor, Generator, Scorer, Selector, Weights
+    from bon.registry import budget, generator, scorer, selector
+    from bon.score import pointwise
+    from bon.select import pick, rank, weigh
+    from bon.store.pools import read_pools, write_pools
+    from bon.store.prompts import read_prompts, write_prompts
+    from bon.types import Candidate, Failure, Message, Pool, Prompt, Score, Usage
+
+_HOMES = {
+    "bon.api": ("Result", "abest_of_n", "best_of_n", "close", "decide", "prompt"),
+    "bon.budgets": ("Fixed", "Threshold"),
+    "bon.engine": ("Plan", "run", "run_many", "score_pool", "score_pools"),
+    "bon.errors": ("BonError", "NoCandidates", "UsageError"),
+    "bon.events": ("Event", "Hook"),
+    "bon.protocols": ("Budget", "Extractor", "Generator", "Scorer", "Selector", "Weights"),
+    "bon.registry": ("budget", "generator", "scorer", "selector"),
+    "bon.score": ("pointwise",),
+    "bon.select": ("pick", "rank", "weigh"),
+    "bon.store.pools": ("read_pools", "write_pools"),
+    "bon.store.prompts": ("read_prompts", "write_prompts"),
+    "bon.types": ("Candidate", "Failure", "Message", "Pool", "Prompt", "Score", "Usage"),
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "BonError", "Budget", "Candidate", "Event", "Extractor", "Failure", "Fixed", "Generator", "Hook", "Message",
+    "NoCandidates", "Plan", "Pool", "Prompt", "Result", "Score", "Scorer", "Selector", "Threshold", "Usage",
+    "UsageError", "Weights", "__version__", "abest_of_n", "best_of_n", "budget", "close", "decide", "generator",
+    "pick", "pointwise", "prompt", "rank", "read_pools", "read_prompts", "run", "run_many", "score_pool", "score_pools",
+    "scorer", "selector", "weigh", "write_pools", "write_prompts",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'bon' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

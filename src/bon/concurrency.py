@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterable
-from contextlib import aclosing
-from typing import Any, TypeVar
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterable
+from typing import Any, Generic, TypeVar
 
-__all__ = ["as_landed", "cancel", "merge"]
+__all__ = ["Merged", "as_landed", "cancel", "close", "merge"]
 
 T = TypeVar("T")
+
+
+async def close(iterator: AsyncIterator[Any]) -> None:
+    """Close an async iterator that can be closed; one that cannot has nothing to let go of."""
+    if isinstance(iterator, AsyncGenerator) or hasattr(iterator, "aclose"):
+        await iterator.aclose()
 
 
 async def cancel(tasks: Iterable[asyncio.Task[Any]]) -> None:
@@ -21,12 +26,81 @@ async def cancel(tasks: Iterable[asyncio.Task[Any]]) -> None:
         await asyncio.gather(*pending, return_exceptions=True)
 
 
-async def as_landed(coroutines: Iterable[Coroutine[Any, Any, T]]) -> AsyncIterator[T]:
-    """Run coroutines together and yield each result as it lands.
+class Merged(Generic[T]):
+    """Async iterators that run together, their items in the order of landing; more may join while they run.
 
-    The first exception ends the iteration; leaving it early (closing, an exception, cancellation) cancels the rest
-    and waits for them.
+    An exception in one of them is raised by the iteration. Close it (`aclose`) to end whatever still runs.
     """
+
+    def __init__(self, iterators: Iterable[AsyncIterator[T]] = ()) -> None:
+        self._landed: asyncio.Queue[T | _Ended] = asyncio.Queue()
+        self._tasks: set[asyncio.Task[None]] = set()
+        for iterator in iterators:
+            self.add(iterator)
+
+    def add(self, iterator: AsyncIterator[T]) -> asyncio.Task[None]:
+        """Start one more; cancelling the returned task takes this one out and nothing else."""
+        task = asyncio.ensure_future(self._drain(iterator))
+        self._tasks.add(task)
+        task.add_done_callback(self._end)
+        return task
+
+    async def _drain(self, iterator: AsyncIterator[T]) -> None:
+        try:
+            async for item in iterator:
+                self._landed.put_nowait(item)
+        finally:
+            await close(iterator)
+
+    def _end(self, task: asyncio.Task[None]) -> None:
+        self._landed.put_nowait(_Ended(task))
+
+    def __aiter__(self) -> Merged[T]:
+        return self
+
+    async def __anext__(self) -> T:
+        while self._tasks or not self._landed.empty():
+            item = await self._landed.get()
+            if not isinstance(item, _Ended):
+                return item
+            self._tasks.discard(item.task)
+            if not item.task.cancelled():
+                item.task.result()
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        """End whatever still runs, and wait until it has."""
+        await cancel(self._tasks)
+        for task in self._tasks:
+            if task.done() and not task.cancelled():
+                task.exception()  # seen here, so that asyncio does not warn that nobody looked
+        self._tasks.clear()
+
+
+class _Ended:
+    """Marks in the queue that a task has come to its end: its items lie before it."""
+
+    __slots__ = ("task",)
+
+    def __init__(self, task: asyncio.Task[None]) -> None:
+        self.task = task
+
+
+async def merge(iterators: Iterable[AsyncIterator[T]]) -> AsyncGenerator[T, None]:
+    """Run async iterators together and yield their items as they land.
+
+    The first exception ends the iteration; leaving it early ends the rest and waits for them.
+    """
+    merged = Merged(iterators)
+    try:
+        async for item in merged:
+            yield item
+    finally:
+        await merged.aclose()
+
+
+async def as_landed(coroutines: Iterable[Coroutine[Any, Any, T]]) -> AsyncGenerator[T, None]:
+    """Run coroutines together and yield each result as it lands; the same promises as `merge`."""
     landed: asyncio.Queue[asyncio.Task[T]] = asyncio.Queue()
     tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
     for task in tasks:
@@ -36,32 +110,6 @@ async def as_landed(coroutines: Iterable[Coroutine[Any, Any, T]]) -> AsyncIterat
             yield (await landed.get()).result()
     finally:
         await cancel(tasks)
-
-
-async def merge(iterators: Iterable[AsyncIterator[T]]) -> AsyncIterator[T]:
-    """Run async iterators together and yield their items as they come; the same promises as `as_landed`."""
-    items: asyncio.Queue[T] = asyncio.Queue()
-
-    async def drain(iterator: AsyncIterator[T]) -> None:
-        async with aclosing(iterator) as open_iterator:  # type: ignore[type-var]  # every one we are given can be closed
-            async for item in open_iterator:
-                items.put_nowait(item)
-
-    tasks = {asyncio.ensure_future(drain(iterator)) for iterator in iterators}
-    getter: asyncio.Task[T] | None = None
-    try:
-        while tasks or not items.empty():
-            while not items.empty():
-                yield items.get_nowait()
-            if not tasks:
-                continue
-            getter = getter or asyncio.ensure_future(items.get())
-            done, _ = await asyncio.wait({getter, *tasks}, return_when=asyncio.FIRST_COMPLETED)
-            for task in done & tasks:
-                tasks.discard(task)
-                task.result()
-            if getter.done():
-                item, getter = getter.result(), None
-                yield item
-    finally:
-        await cancel([*tasks, *([getter] if getter else [])])
+        for task in tasks:
+            if not task.cancelled():
+                task.exception()

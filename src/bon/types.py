@@ -145,6 +145,9 @@ class Score:
                 raise ValueError("a Score without a value needs a reason: Score(value=None, reason='...')")
         elif not math.isfinite(self.value):
             raise ValueError(f"a Score is finite or None with a reason, not {self.value!r}: use Score.missing('...')")
+        for part in (*self.parts.values(), *(self.steps or ())):
+            if part is not None and not math.isfinite(part):
+                raise ValueError(f"the parts and steps of a Score are finite, not {part!r}: a missing part is None")
 
     @classmethod
     def missing(cls, reason: str) -> Score:
@@ -233,6 +236,11 @@ class Pool:
     def with_scores(self, by: str, scores: Sequence[Score]) -> Pool:
         """This pool with one scorer's scores set. Raises ValueError unless there is one a candidate."""
         return replace(self, scores={**self.scores, by: tuple(scores)})
+
+    def _repr_html_(self) -> str:
+        from bon.render import pool_html
+
+        return pool_html(self)
 
     def with_failures(self, *failures: Failure) -> Pool:
         """This pool with failures added."""

@@ -1,1 +1,83 @@
-"""."""
+"""The command: `bon`. Subcommands are imported when they run, so that `bon --help` answers at once."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import sys
+from typing import Any
+
+import click
+
+from bon._version import __version__
+from bon.errors import BonError, UsageError
+
+__all__ = ["cli", "main"]
+
+_COMMANDS = {
+    "ask": ("bon.cli.ask", "Ask one question: draw N candidates, score them, show them, answer with the best."),
+    "convert": ("bon.cli.convert", "Turn a data set into prompts or labelled pools."),
+    "sample": ("bon.cli.sample", "Draw N candidates for every prompt of a file; resumes by itself."),
+    "score": ("bon.cli.score", "Score the candidates of a file of pools."),
+    "select": ("bon.cli.select", "Choose one candidate of each pool."),
+    "list": ("bon.cli.listing", "List generators, scorers, selectors, budgets, extractors and converters."),
+    "show": ("bon.cli.show", "Say all there is to say about one spec."),
+    "doctor": ("bon.cli.doctor", "Examine a generator or a scorer by using it."),
+    "pull": ("bon.cli.pull", "Fetch the embedded model."),
+}
+
+
+class _Commands(click.Group):
+    """A group whose commands are known by name and imported only to run."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(_COMMANDS[cmd_name][0]).command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            near = difflib.get_close_matches(args[0], _COMMANDS, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise click.UsageError(f"{error.message}{hint}", ctx) from error
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in _COMMANDS.items()])
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="bon")
+def cli() -> None:
+    """Best-of-N with language models: sample N, score, keep the best.
+
+    Data goes to stdout, progress to stderr. Exit codes: 0 done, 1 failed, 2 bad usage. Defaults come from bon.toml and
+    the BON_* variables.
+    """
+
+
+def main(args: list[str] | None = None) -> Any:
+    """Run the command and end the process with its exit code; errors of ours are one line, without a traceback."""
+    try:
+        code = cli.main(args=args, standalone_mode=False, prog_name="bon")
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        sys.stderr.write("bon: stopped\n")
+        code = 130
+    except BonError as error:
+        sys.stderr.write(f"bon: {error}\n")
+        code = 2 if isinstance(error, UsageError) else 1
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read our output has left: there is nobody to tell
+        code = 1
+    sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,64 @@
+"""Runs coroutines for callers that block: one background event loop, so it works inside a running loop too."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from typing import Any, TypeVar
+
+__all__ = ["iterate", "run"]
+
+T = TypeVar("T")
+
+_lock = threading.Lock()
+_loop: asyncio.AbstractEventLoop | None = None
+
+
+def _background() -> asyncio.AbstractEventLoop:
+    """The loop of all blocking calls, started by the first of them; its thread ends with the process."""
+    global _loop  # noqa: PLW0603  # the one piece of process-wide state: starting a loop a call would lose connections
+    with _lock:
+        if _loop is None or _loop.is_closed():
+            _loop = _new_loop()
+            threading.Thread(target=_loop.run_forever, name="bon", daemon=True).start()
+        return _loop
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    return loop
+
+
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end and return its result; Ctrl-C cancels it and waits until it has let go."""
+    future = asyncio.run_coroutine_threadsafe(_settled(coroutine), _background())
+    try:
+        return future.result()
+    except KeyboardInterrupt:
+        future.cancel()
+        raise
+
+
+async def _settled(coroutine: Coroutine[Any, Any, T]) -> T:
+    return await coroutine
+
+
+def iterate(items: AsyncIterator[T]) -> Iterator[T]:
+    """Iterate over an async iterator from blocking code; leaving early closes it."""
+    ended = object()
+
+    async def step() -> object:
+        return await anext(items, ended)
+
+    try:
+        while (item := run(step())) is not ended:
+            yield item  # type: ignore[misc]  # everything but the mark is a T
+    finally:
+        close = getattr(items, "aclose", None)
+        if close is not None:
+            run(close())

@@ -1,0 +1,99 @@
+"""A run put together from specs: the plan for the engine, the selector, and the request every prompt starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bon.answers import extractor
+from bon.api.prompts import with_defaults
+from bon.engine import Plan
+from bon.errors import UsageError
+from bon.protocols import Budget, Extractor, Generator, Scorer, Selector
+from bon.registry import Builder, BuiltScorer, BuiltSelector
+from bon.types import Prompt
+
+__all__ = ["Job", "build_scorers", "make_job"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """Everything a run needs, built."""
+
+    plan: Plan
+    selector: BuiltSelector
+    request: Mapping[str, Any]
+    """What every prompt is asked with where it does not say otherwise."""
+
+    def __enter__(self) -> Job:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the generator and the scorers; not for things that the caller still needs."""
+        for built in (self.plan.generator, *self.plan.scorers.values()):
+            built.close()  # type: ignore[attr-defined]  # a Job's parts come from a Builder
+
+    def prepared(self, prompt: Prompt) -> Prompt:
+        """The prompt with its whole request written out, as it is stored with its pool."""
+        return with_defaults(prompt, self.request)
+
+
+def make_job(
+    builder: Builder,
+    *,
+    generator: str | Generator | None = None,
+    scorer: str | Scorer | Sequence[str | Scorer] | None = None,
+    select: str | Selector | None = None,
+    budget: str | Budget | None = None,
+    extract: str | Extractor | None = None,
+    request: Mapping[str, Any] | None = None,
+) -> Job:
+    """Build a run from specs or things; None takes what bon.toml and the environment say, else bon's own default.
+
+    No scorer given means no scorer: who wants one names it (`best_of_n` and `bon ask` name a default).
+    """
+    defaults = builder.config.defaults
+    built = builder.generator(generator or defaults.get("generator", "local"))
+    scorers = build_scorers(builder, scorer)
+    selector = builder.selector(select or defaults.get("select", "argmax"))
+    chosen = extract or defaults.get("extract")
+    if chosen is None and _votes(selector, scorers):
+        chosen = "any"
+    return Job(
+        plan=Plan(
+            generator=built,
+            scorers=scorers,
+            budget=builder.budget(budget or "fixed"),
+            extract=extractor(chosen) if isinstance(chosen, str) else chosen,
+            hook=builder.hook,
+        ),
+        selector=selector,
+        request={**(getattr(built, "defaults", None) or builder.request), "seed": 0, **(request or {})},
+    )
+
+
+def build_scorers(builder: Builder, scorer: str | Scorer | Sequence[str | Scorer] | None) -> dict[str, BuiltScorer]:
+    """Scorers by the name under which their scores are kept. Raises `UsageError` for two of the same name."""
+    given: Sequence[str | Scorer]
+    if scorer is None:
+        given = ()
+    elif isinstance(scorer, Sequence) and not isinstance(scorer, str):
+        given = scorer
+    else:
+        given = (scorer,)
+    scorers: dict[str, BuiltScorer] = {}
+    for each in given:
+        built = builder.scorer(each)
+        if built.name in scorers:
+            raise UsageError(f"two scorers are named {built.name!r}; give one another name: {built.spec}?name=...")
+        scorers[built.name] = built
+    return scorers
+
+
+def _votes(selector: BuiltSelector, scorers: Mapping[str, BuiltScorer]) -> bool:
+    """Whether anything in the run reads answers, so that they must be extracted."""
+    return selector.name in ("majority", "weighted") or any(name == "agreement" for name in scorers)

@@ -1,0 +1,57 @@
+"""Things built by the one-call API, kept for the next call: a model is loaded once a process, not once a question."""
+
+from __future__ import annotations
+
+import atexit
+from collections.abc import Callable
+from typing import Any
+
+from bon.registry import Builder, Built, BuiltGenerator, BuiltScorer, Config, load_config
+
+__all__ = ["SharedBuilder", "close", "shared_builder"]
+
+_kept: dict[tuple[str, str], Built[Any]] = {}
+_config: Config | None = None
+
+
+class SharedBuilder(Builder):
+    """A Builder that hands out what it has built before, where the spec is the same string."""
+
+    def generator(self, spec: Any, **options: Any) -> BuiltGenerator:
+        if not isinstance(spec, str) or options:
+            return super().generator(spec, **options)
+        built: BuiltGenerator = _keep("generator", spec, super().generator)
+        return built
+
+    def scorer(self, spec: Any, **options: Any) -> BuiltScorer:
+        if not isinstance(spec, str) or options:
+            return super().scorer(spec, **options)
+        built: BuiltScorer = _keep("scorer", spec, super().scorer)
+        return built
+
+
+def _keep(seam: str, spec: str, make: Callable[[str], Built[Any]]) -> Any:
+    key = (seam, spec)
+    if key not in _kept:
+        _kept[key] = make(spec)
+    return _kept[key]
+
+
+def shared_builder(n: int | None = None) -> SharedBuilder:
+    """The builder of the one-call API; when bon.toml or the environment has changed, it starts afresh."""
+    global _config  # noqa: PLW0603  # process-wide by purpose
+    config = load_config()
+    if config != _config:
+        close()
+        _config = config
+    return SharedBuilder(config, n=n)
+
+
+def close() -> None:
+    """Close every generator and scorer that the one-call API has built; the next call builds anew."""
+    while _kept:
+        _, built = _kept.popitem()
+        built.close()
+
+
+atexit.register(close)

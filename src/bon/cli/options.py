@@ -1,0 +1,73 @@
+"""The options that commands share, said once, with their defaults in the help."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import click
+
+from bon.generate.request import DEFAULT_N, DEFAULT_REQUEST
+from bon.registry import Builder, BuiltSelector
+
+__all__ = ["as_json", "concurrency", "drawing", "request_of", "scoring", "selecting", "selector_of"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_REQUEST = ("temperature", "top_p", "max_tokens", "seed")
+
+
+def _stack(*options: Callable[[F], F]) -> Callable[[F], F]:
+    def apply(function: F) -> F:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return apply
+
+
+def drawing(function: F) -> F:
+    """Which generator, how many draws, and how each is drawn."""
+    return _stack(
+        click.option("-g", "--generator", metavar="SPEC", help="Who draws.  [default: local]"),
+        click.option("-n", type=click.IntRange(min=1), help=f"Candidates a prompt.  [default: {DEFAULT_N}]"),
+        click.option("--budget", metavar="SPEC", help="When to stop drawing.  [default: fixed, that is n]"),
+        click.option("--temperature", type=float, help=f"0 is greedy.  [default: {DEFAULT_REQUEST['temperature']}]"),
+        click.option("--top-p", type=float, help=f"[default: {DEFAULT_REQUEST['top_p']}]"),
+        click.option("--max-tokens", type=int, help=f"Of each answer.  [default: {DEFAULT_REQUEST['max_tokens']}]"),
+        click.option("--seed", type=int, help="Of the run; each draw derives its own from it.  [default: 0]"),
+    )(function)
+
+
+def scoring(function: F) -> F:
+    """Which scorers, and how answers are read."""
+    return _stack(
+        click.option("-s", "--scorer", "scorers", metavar="SPEC", multiple=True, help="Who scores; may be repeated."),
+        click.option("--extract", metavar="NAME", help="How final answers are read: number, any ..."),
+    )(function)
+
+
+def selecting(function: F) -> F:
+    """How one candidate is chosen."""
+    return _stack(
+        click.option("--select", metavar="SPEC", help="The rule that chooses.  [default: argmax]"),
+        click.option("--by", metavar="SCORER", help="The scorer it goes by.  [default: the only one there is]"),
+    )(function)
+
+
+concurrency = click.option(
+    "--concurrency", type=click.IntRange(min=1), default=8, show_default=True, help="Prompts worked on at a time."
+)
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
+
+
+def request_of(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The request fields among the options given on the command line."""
+    return {name: options[name] for name in _REQUEST if options.get(name) is not None}
+
+
+def selector_of(builder: Builder, options: Mapping[str, Any]) -> BuiltSelector:
+    """The selector that --select and --by ask for."""
+    spec = options["select"] or builder.config.defaults.get("select", "argmax")
+    return builder.selector(spec, **({"by": options["by"]} if options["by"] else {}))

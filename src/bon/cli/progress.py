@@ -1,0 +1,67 @@
+"""Progress of a run over files on stderr: a bar in a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+from bon.api.files import Progress
+from bon.types import Pool
+
+__all__ = ["Tally", "count_lines", "follow"]
+
+_EVERY = 5.0
+"""Seconds between lines where there is no terminal."""
+
+
+class Tally:
+    """What a run has come to, for its last line."""
+
+    def __init__(self) -> None:
+        self.done = self.made = self.candidates = self.failures = self.tokens = self.empty = 0
+        self.first_failure: str | None = None
+
+    def add(self, progress: Progress) -> None:
+        """Count one step."""
+        self.done = progress.done
+        pool: Pool | None = progress.pool
+        if pool is None:
+            return
+        self.made += 1
+        self.candidates += len(pool)
+        self.empty += not pool.candidates
+        self.failures += len(pool.failures)
+        self.tokens += pool.spent.usage.completion_tokens
+        if pool.failures and self.first_failure is None:
+            self.first_failure = f"{pool.prompt.id!r}: {pool.failures[0].error}: {pool.failures[0].message}"
+
+
+async def follow(steps: AsyncIterator[Progress], *, what: str, total: int | None) -> Tally:
+    """Run to the end, showing how far it has come; returns what it came to."""
+    tally = Tally()
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Bar(*columns, TextColumn("{task.fields[note]}"), console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(what, total=total, note="")
+        said = time.monotonic()
+        async for step in steps:
+            tally.add(step)
+            bar.update(task, completed=step.done, note=f"{tally.tokens} tokens" if tally.tokens else "")
+            if not console.is_terminal and time.monotonic() - said > _EVERY:
+                said = time.monotonic()
+                sys.stderr.write(f"{what}: {step.done}{f' of {total}' if total else ''}\n")
+    return tally
+
+
+def count_lines(path: Path) -> int | None:
+    """How many lines a file has that are not blank; None for what cannot be read twice."""
+    if not path.is_file() or path.suffix == ".gz":
+        return None
+    with path.open("rb") as file:
+        return sum(1 for line in file if line.strip())

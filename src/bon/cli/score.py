@@ -1,0 +1,78 @@
+"""`bon score`: the candidates of a file of pools get scores."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bon.answers import extractor
+from bon.api import blocking, build_scorers
+from bon.api.files import score_file
+from bon.cli.options import as_json, concurrency, scoring
+from bon.cli.progress import count_lines, follow
+from bon.errors import UsageError
+from bon.registry import Builder
+from bon.store.pools import read_pools
+
+__all__ = ["command"]
+
+
+@click.command("score")
+@click.argument("pools", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@scoring
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="Where to write.  [default: POOLS itself]")
+@concurrency
+@as_json
+def command(pools: Path, out: Path | None, **options: Any) -> None:
+    """Score the candidates of POOLS; what has its scores already is left alone.
+
+    The scores stand in the file under the scorer's name. Without --scorer and with --extract only answers are read.
+    """
+    if not options["scorers"] and not options["extract"]:
+        raise UsageError("nothing to do: name a scorer with --scorer (`bon list scorers` shows them), or --extract")
+    scorers = build_scorers(Builder(), options["scorers"])
+    extract = options["extract"] or ("any" if "agreement" in scorers else None)
+    target = out or pools
+    steps = score_file(
+        pools,
+        target,
+        scorers,
+        extract=extractor(extract) if extract else None,
+        concurrency=options["concurrency"],
+    )
+    tally = blocking.run(follow(steps, what="scoring", total=count_lines(pools)))
+    for scorer in scorers.values():
+        scorer.close()
+    facts = [_facts(target, name) for name in scorers]
+    if options["as_json"]:
+        sys.stdout.write(json.dumps({"out": str(target), "pools": tally.done, "scorers": facts}) + "\n")
+    for fact in facts:
+        mean = "–" if fact["mean"] is None else f"{fact['mean']:.4g}"
+        why = f" (the first: {fact['reason']})" if fact["unscored"] else ""
+        counts = f"{fact['scored']} candidates scored, mean {mean}, {fact['unscored']} unscored{why}"
+        sys.stderr.write(f"{fact['scorer']}: {counts}\n")
+    sys.stderr.write(f"{target}: {tally.done} pools\n")
+
+
+def _facts(path: Path, name: str) -> dict[str, Any]:
+    """What a scorer said over a whole file: how many it scored, their mean, why it did not score the others."""
+    scored, total, unscored, reason = 0, 0.0, 0, ""
+    for pool in read_pools(path):
+        for score in pool.scores.get(name, ()):
+            if score.value is None:
+                unscored += 1
+                reason = reason or score.reason
+            else:
+                scored += 1
+                total += score.value
+    return {
+        "scorer": name,
+        "scored": scored,
+        "mean": total / scored if scored else None,
+        "unscored": unscored,
+        "reason": reason,
+    }

@@ -1,0 +1,97 @@
+"""`bon select`: one candidate of each pool is chosen."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from bon.answers import extractor
+from bon.api import Result, decide
+from bon.cli.options import selecting, selector_of
+from bon.errors import UsageError
+from bon.protocols import Extractor
+from bon.registry import Builder
+from bon.stats.intervals import bootstrap_mean
+from bon.store.jsonl import write_atomic
+from bon.store.pools import read_pools
+from bon.types import Pool
+
+__all__ = ["command"]
+
+
+@click.command("select")
+@click.argument("pools", type=click.Path(path_type=Path, exists=True, allow_dash=True, dir_okay=False))
+@selecting
+@click.option("--extract", metavar="NAME", help="Read answers anew before choosing.")
+@click.option("--gold", metavar="SCORER", help="The scorer that is the truth: says how often the choice is right.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Decides between equals, and what is sampled.")
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="Where to write.  [default: stdout]")
+@click.option("--json", "as_json", is_flag=True, help="Accepted as everywhere; the rows are JSON anyway.")
+def command(pools: Path, out: Path | None, **options: Any) -> None:
+    """Choose one candidate of each of POOLS and write it as a JSON line: id, index, text, answer, weight, score.
+
+    With --gold the expected accuracy of the rule (weights times correctness, no dice) goes to stderr.
+    """
+    selector = selector_of(Builder(), options)
+    extract = extractor(options["extract"]) if options["extract"] else None
+    right: list[float] = []
+
+    def rows() -> Iterable[bytes]:
+        for pool in read_pools(pools):
+            if not pool.candidates:
+                sys.stderr.write(f"{pool.prompt.id!r} has no candidates and is left out\n")
+                continue
+            result = decide(_extracted(pool, extract), selector, seed=options["seed"])
+            if options["gold"]:
+                right.append(_expected(result, options["gold"]))
+            yield json.dumps(_row(result), ensure_ascii=False).encode()
+
+    if out is not None:
+        write_atomic(out, rows())
+    else:
+        for row in rows():
+            sys.stdout.buffer.write(row + b"\n")
+        sys.stdout.flush()
+    if right:
+        low, high = bootstrap_mean(right, level=0.95, draws=2000, rng=np.random.default_rng(options["seed"]))
+        interval = f"{np.mean(right):.4f} [{low:.4f}, {high:.4f}]"
+        sys.stderr.write(f"{selector.name}: {options['gold']} {interval} over {len(right)} prompts\n")
+
+
+def _row(result: Result) -> dict[str, Any]:
+    score = result.pool.scores[result.by][result.position] if result.by else None
+    return {
+        "id": result.pool.prompt.id,
+        "index": result.best.index,
+        "text": result.text,
+        "answer": result.best.answer,
+        "weight": float(result.weights[result.position]),
+        "by": result.by,
+        "score": score.value if score else None,
+        "degraded": result.degraded,
+    }
+
+
+def _expected(result: Result, gold: str) -> float:
+    if gold not in result.pool.scores:
+        names = ", ".join(result.pool.scores) or "none"
+        raise UsageError(f"pool {result.pool.prompt.id!r} has no scorer {gold!r} to take as gold; it has {names}")
+    values = [score.value for score in result.pool.scores[gold]]
+    if None in values:
+        which = result.pool.candidates[values.index(None)].index
+        raise UsageError(f"pool {result.pool.prompt.id!r}: candidate {which} has no {gold!r} score: it cannot be gold")
+    return float(result.weights @ np.array(values, dtype=float))
+
+
+def _extracted(pool: Pool, extract: Extractor | None) -> Pool:
+    if extract is None:
+        return pool
+    candidates = tuple(replace(candidate, answer=extract(candidate.text)) for candidate in pool.candidates)
+    return replace(pool, candidates=candidates)

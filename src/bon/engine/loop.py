@@ -1,0 +1,266 @@
+"""The loop of one prompt: draw, extract, score as candidates land, ask the budget, cancel the surplus."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from bisect import insort
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from operator import attrgetter
+
+from bon.concurrency import Merged, cancel, close
+from bon.engine.plan import Plan
+from bon.errors import BadReply, ModelError, ScoreError, Truncated, UsageError
+from bon.events import Drawn, Scored, Spending
+from bon.protocols import Scorer
+from bon.types import Candidate, Draw, Failure, Pool, Score, Spent, Usage
+
+__all__ = ["Loop"]
+
+NOT_SCORED = Score.missing("not scored")
+
+
+@dataclass(frozen=True, slots=True)
+class _Landing:
+    """Scores that have just come in, one a candidate."""
+
+    scorer: str
+    candidates: Sequence[Candidate]
+    scores: Sequence[Score]
+    failure: Failure | None = None
+
+
+class Loop:
+    """The mutable middle of one run; `snapshot` is the Pool it has come to."""
+
+    def __init__(self, pool: Pool, plan: Plan) -> None:
+        self.plan = plan
+        self.start = pool
+        self.candidates = [self._extracted(candidate) for candidate in pool.candidates]
+        self.failures = list(pool.failures)
+        self.scores = {
+            name: {candidate.index: score for candidate, score in zip(pool.candidates, scores, strict=True)}
+            for name, scores in pool.scores.items()
+        }
+        self.taken: set[int | None] = {candidate.index for candidate in pool.candidates}
+        self.taken.update(failure.index for failure in pool.failures)
+        self.usage, self.calls = pool.spent.usage, pool.spent.calls
+        self.started = time.monotonic()
+        self.flying: set[int] = set()
+        self.draws: set[asyncio.Task[None]] = set()
+        self.unscored: set[tuple[str, int]] = set()
+        self.judged: dict[str, int] = {}
+        self.merged: Merged[Draw | _Landing] = Merged()
+        self.pointwise = {name: s for name, s in plan.scorers.items() if getattr(s, "pointwise", False)}
+        self.poolwise = {name: s for name, s in plan.scorers.items() if name not in self.pointwise}
+
+    def snapshot(self) -> Pool:
+        return Pool(
+            prompt=self.start.prompt,
+            candidates=tuple(self.candidates),
+            scores={
+                name: tuple(found.get(candidate.index, NOT_SCORED) for candidate in self.candidates)
+                for name, found in self.scores.items()
+            },
+            failures=tuple(self.failures),
+            spent=Spent(
+                usage=self.usage,
+                calls=self.calls,
+                money=self.start.spent.money,
+                seconds=self.start.spent.seconds + time.monotonic() - self.started,
+            ),
+        )
+
+    async def finish(self) -> Pool:
+        """Draw what the budget wants, score what has no score yet, and return the pool."""
+        try:
+            self._score(self.pointwise, self.candidates)
+            await self._ask()
+            await self._drain(ask=True)
+            self._score(self.poolwise, self.candidates)
+            await self._drain(ask=False)
+        finally:
+            await self.merged.aclose()
+        self.failures.sort(key=lambda f: (f.stage, f.by or "", -1 if f.index is None else f.index))
+        return self.snapshot()
+
+    async def _drain(self, *, ask: bool) -> None:
+        async for item in self.merged:
+            if isinstance(item, _Landing):
+                self._land_scores(item)
+            else:
+                await self._land_draw(item)
+            if ask:
+                await self._ask()
+
+    # Drawing
+
+    async def _ask(self) -> None:
+        """Ask the budget how many more are wanted; start them, or cancel the surplus."""
+        budget = self.plan.budget
+        by = getattr(budget, "by", None)
+        if by in self.poolwise:
+            # The budget reads a score that needs the whole pool: it is asked when a wave has landed and been scored.
+            if self.flying or any(name == by for name, _ in self.unscored):
+                return
+            if self._score({by: self.poolwise[by]}, self.candidates):
+                return
+        more = budget(self.snapshot())
+        if more <= 0:
+            await cancel(self.draws)
+            self.draws.clear()
+            self.flying.clear()
+            return
+        waiting = len(self.flying) + len({index for _, index in self.unscored})
+        self._draw(more + getattr(budget, "wave", 0) - waiting)
+
+    def _draw(self, count: int) -> None:
+        most = getattr(self.plan.budget, "most", None)
+        if most is not None:
+            count = min(count, most - len(self.flying) - self.snapshot().landed)
+        for first, length in _free_runs(self.taken, count):
+            indices = range(first, first + length)
+            self.taken.update(indices)
+            self.flying.update(indices)
+            self.draws.add(self.merged.add(self._fly(first, length)))
+
+    async def _fly(self, start: int, n: int) -> AsyncGenerator[Draw | _Landing, None]:
+        """The draws of one call of the generator: exactly n of them, whatever the generator does."""
+        generator = self.plan.generator
+        by = str(getattr(generator, "name", "") or "generator")
+        missing = set(range(start, start + n))
+        error: Exception = BadReply(f"generator {by!r} ended before this draw; it must yield all it is asked for")
+        draws = generator(self.start.prompt, n, start=start)
+        try:
+            async for draw in draws:
+                if draw.index in missing:
+                    missing.discard(draw.index)
+                    yield _whole(draw, by)
+        except (UsageError, ModelError):
+            raise  # no draw could ever succeed: the whole run is wrong, not this draw
+        except Exception as caught:  # noqa: BLE001  # a failure is data
+            error = caught
+        finally:
+            await close(draws)
+        for index in sorted(missing):
+            yield Failure.of(error, stage="generate", index=index, by=by)
+
+    async def _land_draw(self, draw: Draw) -> None:
+        if draw.index not in self.flying:
+            return  # it landed in the moment in which it was cancelled
+        self.flying.discard(draw.index)
+        self.calls += 1
+        if isinstance(draw, Failure):
+            self.failures.append(draw)
+        else:
+            self._pay(draw.generator, draw.usage, draw.seconds.total if draw.seconds else 0.0)
+            draw = self._extracted(draw)
+            insort(self.candidates, draw, key=attrgetter("index"))
+        self.plan.hook(Drawn(prompt_id=self.start.prompt.id, draw=draw))
+        if isinstance(draw, Candidate):
+            for name, scorer in self.pointwise.items():
+                if getattr(scorer, "instant", False):
+                    self._land_scores(await self._judge(name, scorer, (draw,)))
+                else:
+                    self._score({name: scorer}, (draw,))
+
+    def _extracted(self, candidate: Candidate) -> Candidate:
+        if self.plan.extract is None:
+            return candidate
+        try:
+            answer = self.plan.extract(candidate.text)
+        except Exception as error:  # noqa: BLE001  # a failure is data
+            self.failures.append(Failure.of(error, stage="extract", index=candidate.index))
+            answer = None
+        return candidate if answer == candidate.answer else replace(candidate, answer=answer)
+
+    # Scoring
+
+    def _score(self, scorers: Mapping[str, Scorer], candidates: Sequence[Candidate]) -> bool:
+        """Start scorers on those of the candidates they have not scored; a pool scorer always sees all of them.
+
+        A pool scorer is not asked twice in one run about the same candidates, even if it left some without a score.
+        """
+        started = False
+        for name, scorer in scorers.items():
+            found = self.scores.get(name, {})
+            lacking = [candidate for candidate in candidates if found.get(candidate.index, NOT_SCORED).value is None]
+            if name in self.poolwise:
+                lacking = list(candidates) if lacking and self.judged.get(name) != len(candidates) else []
+                self.judged[name] = len(candidates)
+            if lacking:
+                self.unscored.update((name, candidate.index) for candidate in lacking)
+                self.merged.add(self._judged(name, scorer, lacking))
+                started = True
+        return started
+
+    async def _judged(
+        self, name: str, scorer: Scorer, group: Sequence[Candidate]
+    ) -> AsyncGenerator[Draw | _Landing, None]:
+        yield await self._judge(name, scorer, group)
+
+    async def _judge(self, name: str, scorer: Scorer, group: Sequence[Candidate]) -> _Landing:
+        """Call a scorer; what it raises, or gives wrongly, becomes a failure and a reason a candidate."""
+        pool = Pool(prompt=self.start.prompt, candidates=tuple(group)) if name in self.pointwise else self.snapshot()
+        try:
+            scores = tuple(await scorer(pool))
+            if len(scores) != len(group) or not all(isinstance(score, Score) for score in scores):
+                raise ScoreError(
+                    f"scorer {name!r} gave {scores!r:.200} for {len(group)} candidates; one Score each wanted"
+                )
+        except Exception as error:  # noqa: BLE001  # a failure is data
+            index = group[0].index if len(group) == 1 else None
+            failure = Failure.of(error, stage="score", index=index, by=name)
+            missing = Score.missing(f"{failure.error}: {failure.message}")
+            return _Landing(name, group, (missing,) * len(group), failure)
+        return _Landing(name, group, scores)
+
+    def _land_scores(self, landing: _Landing) -> None:
+        indices = tuple(candidate.index for candidate in landing.candidates)
+        self.unscored.difference_update((landing.scorer, index) for index in indices)
+        if landing.failure:
+            self.failures.append(landing.failure)
+        for score in landing.scores:
+            if score.usage is not None:
+                self.calls += 1
+                self._pay(landing.scorer, score.usage, score.seconds or 0.0)
+        self.scores.setdefault(landing.scorer, {}).update(zip(indices, landing.scores, strict=True))
+        self.plan.hook(
+            Scored(
+                prompt_id=self.start.prompt.id,
+                scorer=landing.scorer,
+                indices=indices,
+                scores=tuple(landing.scores),
+            )
+        )
+
+    def _pay(self, by: str, usage: Usage | None, seconds: float) -> None:
+        if usage is not None:
+            self.usage += usage
+        self.plan.hook(Spending(prompt_id=self.start.prompt.id, by=by, usage=usage, seconds=seconds))
+
+
+def _whole(draw: Draw, by: str) -> Draw:
+    """The draw, unless it is an answer without an end: that is a failure, never a candidate."""
+    if isinstance(draw, Candidate) and draw.finish_reason is None:
+        error = Truncated("the answer ended without a finish_reason, so it is not known to be whole")
+        return Failure.of(error, stage="generate", index=draw.index, by=by)
+    return draw
+
+
+def _free_runs(taken: set[int | None], count: int) -> Iterator[tuple[int, int]]:
+    """The `count` lowest indices not taken, as (first, length) runs."""
+    index = first = length = 0
+    while count > 0:
+        if index in taken:
+            if length:
+                yield first, length
+            length = 0
+        else:
+            first = first if length else index
+            length += 1
+            count -= 1
+        index += 1
+    if length:
+        yield first, length

@@ -1,0 +1,27 @@
+"""What is done with every prompt of a run, said once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from bon.budgets import Fixed
+from bon.events import Hook, no_hook
+from bon.protocols import Budget, Extractor, Generator, Scorer
+
+__all__ = ["Plan"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What is done with every prompt of a run."""
+
+    generator: Generator
+    scorers: Mapping[str, Scorer] = field(default_factory=dict)
+    """By the name under which their scores are kept."""
+    budget: Budget = field(default_factory=lambda: Fixed(8))
+    extract: Extractor | None = None
+    """Fills `Candidate.answer`; None leaves answers as the generator gave them."""
+    hook: Hook = no_hook
+    min_candidates: int = 1
+    """Fewer than this is `NoCandidates`; 0 never raises."""

@@ -1,0 +1,104 @@
+"""Makes things from specs: bon's own kinds, names of bon.toml, entry points, and functions of yours."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from bon.errors import SpecError
+from bon.events import Hook, no_hook
+from bon.generate.request import DEFAULT_N, DEFAULT_REQUEST
+from bon.protocols import Budget, Generator, Scorer, Selector
+from bon.registry.budgets import BUDGETS
+from bon.registry.built import BuiltBudget, BuiltGenerator, BuiltScorer, BuiltSelector
+from bon.registry.config import Config, load_config
+from bon.registry.generators import GENERATORS
+from bon.registry.kinds import Kind, find_kind, import_function
+from bon.registry.scorers import SCORERS, as_scorer
+from bon.registry.selectors import SELECTORS
+from bon.registry.spec import Spec, parse_spec
+
+__all__ = ["KINDS", "Builder"]
+
+KINDS: Mapping[str, Mapping[str, Kind]] = {
+    "generator": GENERATORS,
+    "scorer": SCORERS,
+    "selector": SELECTORS,
+    "budget": BUDGETS,
+}
+"""By seam: bon's own kinds."""
+
+_FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+
+
+class Builder:
+    """Builds what specs name, under one configuration and for one hook."""
+
+    def __init__(self, config: Config | None = None, *, n: int | None = None, hook: Hook = no_hook) -> None:
+        self.config = load_config() if config is None else config
+        self.n: int = n if n is not None else self.config.defaults.get("n", DEFAULT_N)
+        """How many candidates a run draws where its budget does not say."""
+        self.hook = hook
+
+    @property
+    def request(self) -> dict[str, Any]:
+        """The request that every generator starts from: bon's defaults, then those of bon.toml and the environment."""
+        return {**DEFAULT_REQUEST, **self.config.request}
+
+    def generator(self, spec: str | Generator, **options: Any) -> BuiltGenerator:
+        """The generator that a spec names; a thing that is none is passed on under its own name."""
+        if not isinstance(spec, str):
+            return spec if isinstance(spec, BuiltGenerator) else BuiltGenerator(spec, spec="", name=_name(spec))
+        found, thing = self._make("generator", spec, options)
+        return BuiltGenerator(thing, spec=spec, name=getattr(thing, "name", "") or found.name)
+
+    def scorer(self, spec: str | Scorer, **options: Any) -> BuiltScorer:
+        """The scorer that a spec names; plain functions (prompt, candidate) are lifted."""
+        if not isinstance(spec, str):
+            return spec if isinstance(spec, BuiltScorer) else BuiltScorer(as_scorer(spec), spec="", name=_name(spec))
+        found, thing = self._make("scorer", spec, options)
+        return BuiltScorer(as_scorer(thing), spec=spec, name=found.options.get("name", found.name))
+
+    def selector(self, spec: str | Selector, **options: Any) -> BuiltSelector:
+        """The selector that a spec names."""
+        if not isinstance(spec, str):
+            return spec if isinstance(spec, BuiltSelector) else BuiltSelector(spec, spec="", name=_name(spec))
+        found, thing = self._make("selector", spec, options)
+        return BuiltSelector(thing, spec=spec, name=found.name)
+
+    def budget(self, spec: str | Budget, **options: Any) -> BuiltBudget:
+        """The budget that a spec names."""
+        if not isinstance(spec, str):
+            return spec if isinstance(spec, BuiltBudget) else BuiltBudget(spec, spec="", name=_name(spec))
+        found, thing = self._make("budget", spec, options)
+        return BuiltBudget(thing, spec=spec, name=found.name)
+
+    def _make(self, seam: str, text: str, options: Mapping[str, Any]) -> tuple[Spec, Any]:
+        spec = self.resolved(seam, text, ())
+        spec = replace(spec, options={**spec.options, **options})
+        kinds = KINDS[seam]
+        if spec.kind not in kinds and _FUNCTION.fullmatch(f"{spec.kind}:{spec.target}"):
+            return spec, import_function(spec)
+        return spec, find_kind(seam, spec, kinds).make(spec, self)
+
+    def resolved(self, seam: str, text: str, seen: tuple[str, ...] = ()) -> Spec:
+        """The spec behind a text, through the names of bon.toml; a name's own keys are options of what it names."""
+        table = self.config.named.get(f"{seam}s", {}).get(text)
+        if table is None:
+            return parse_spec(text)
+        if text in seen:
+            raise SpecError(f"bon.toml: [{seam}s.{text}] names itself through {' -> '.join((*seen, text))}")
+        options = {key: value for key, value in table.items() if key not in ("spec", "kind")}
+        if "spec" in table:
+            inner = self.resolved(seam, str(table["spec"]), (*seen, text))
+        elif "kind" in table:
+            inner = Spec(text=text, kind=str(table["kind"]))
+        else:
+            raise SpecError(f'bon.toml: [{seam}s.{text}] needs `spec = "..."` or `kind = "..."`')
+        return replace(inner, options={**inner.options, "name": text, **options})
+
+
+def _name(thing: object) -> str:
+    return str(getattr(thing, "name", "") or getattr(thing, "__name__", "") or type(thing).__name__)

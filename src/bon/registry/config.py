@@ -1,0 +1,71 @@
+"""What bon.toml and the environment say: defaults for a run, and names for things that a spec string cannot hold."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bon.errors import UsageError
+
+__all__ = ["Config", "load_config"]
+
+_SEAMS = ("generators", "scorers", "selectors", "budgets")
+_REQUEST = ("temperature", "top_p", "max_tokens", "seed")
+_DEFAULTS = ("generator", "scorer", "select", "extract", "n", *_REQUEST)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """The settings of one bon.toml, with the environment laid over its defaults."""
+
+    path: Path | None = None
+    """Where it was read from; None where there is no file."""
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    """generator, scorer, select, extract, n, and the request fields temperature, top_p, max_tokens, seed."""
+    named: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
+    """By seam ("generators", "scorers", "selectors", "budgets") and name: the table that describes the thing."""
+
+    @property
+    def request(self) -> dict[str, Any]:
+        """The defaults that are request fields."""
+        return {key: self.defaults[key] for key in _REQUEST if key in self.defaults}
+
+
+def load_config(environment: Mapping[str, str] = os.environ) -> Config:
+    """Read bon.toml (the file that BON_CONFIG names, else the one in the current folder) and the BON_* variables.
+
+    BON_GENERATOR, BON_SCORER, BON_SELECT, BON_EXTRACT, BON_N, BON_TEMPERATURE, BON_TOP_P, BON_MAX_TOKENS and BON_SEED
+    win over the file. Raises `UsageError` for a file that is named but missing, is not TOML, or has an unknown key.
+    """
+    named = environment.get("BON_CONFIG")
+    path = Path(named or "bon.toml")
+    if named and not path.is_file():
+        raise UsageError(f"BON_CONFIG names {named!r}, which is not a file")
+    data = _read(path) if path.is_file() else {}
+    if unknown := sorted(set(data) - {"defaults", *_SEAMS}):
+        raise UsageError(f"{path}: unknown section {unknown[0]!r}; there are defaults, {', '.join(_SEAMS)}")
+    defaults = dict(data.get("defaults", {}))
+    if unknown := sorted(set(defaults) - set(_DEFAULTS)):
+        raise UsageError(f"{path}: unknown default {unknown[0]!r}; there are {', '.join(_DEFAULTS)}")
+    for key in _DEFAULTS:
+        if text := environment.get(f"BON_{key.upper()}"):
+            defaults[key] = _number(key, text) if key in ("n", *_REQUEST) else text
+    return Config(path=path if data else None, defaults=defaults, named={seam: data.get(seam, {}) for seam in _SEAMS})
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not TOML: {error}") from error
+
+
+def _number(key: str, text: str) -> float | int:
+    try:
+        return float(text) if key in ("temperature", "top_p") else int(text)
+    except ValueError:
+        raise UsageError(f"BON_{key.upper()} is {text!r}, which is not a number") from None

@@ -1,0 +1,151 @@
+"""The generators that specs can name; each is imported when it is first asked for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bon.errors import ModelError, SpecError
+from bon.protocols import Generator
+from bon.registry.kinds import Kind, known_options
+from bon.registry.spec import Spec
+
+if TYPE_CHECKING:
+    from bon.registry.builder import Builder
+
+__all__ = ["GENERATORS"]
+
+_OLLAMA = "http://localhost:11434/v1"
+_REQUEST = (
+    "temperature", "top_p", "top_k", "min_p", "max_tokens", "seed", "stop", "presence_penalty", "frequency_penalty",
+    "repetition_penalty", "response_format", "num_beams", "num_beam_groups", "diversity_penalty", "return_token_ids",
+)  # fmt: skip
+
+
+def _local(spec: Spec, builder: Builder) -> Generator:
+    from bon.models.pull import pull
+
+    return _embedded(pull(), f"local:{spec.target or 'SmolLM2-135M-Instruct'}", spec, builder)
+
+
+def _gguf(spec: Spec, builder: Builder) -> Generator:
+    path = Path(_target(spec, "a GGUF file or a folder with an OpenVINO model"))
+    if not path.exists():
+        raise ModelError(f"{spec.text!r}: there is no {str(path)!r}")
+    return _embedded(path, f"gguf:{path.stem}", spec, builder)
+
+
+def _embedded(path: Path, name: str, spec: Spec, builder: Builder) -> Generator:
+    """The engine that reads this model: openvino-genai for Llama and Qwen families, llama.cpp for the others."""
+    from bon.generate.embedded import EmbeddedGenerator, reads
+    from bon.generate.llamacpp import LlamaCppGenerator
+
+    options = known_options(spec, "deterministic", "engine", *_REQUEST)
+    engine = options.pop("engine", None) or ("openvino" if reads(path) else "llama.cpp")
+    deterministic = bool(options.pop("deterministic", False))
+    defaults = {**builder.request, **options}
+    if engine == "openvino":
+        return EmbeddedGenerator(path, name=name, defaults=defaults, deterministic=deterministic)
+    if engine == "llama.cpp":
+        return LlamaCppGenerator(path, name=name, defaults=defaults)
+    raise SpecError(f"{spec.text!r}: engine {engine!r} is unknown; there are 'openvino' and 'llama.cpp'")
+
+
+def _hf(spec: Spec, builder: Builder) -> Generator:
+    from bon.generate.hf import HFGenerator
+
+    own = ("adapter", "dtype", "device", "revision", "trust_remote_code")
+    options = known_options(spec, *own, *_REQUEST)
+    chosen = {key: options.pop(key) for key in own if key in options}
+    model = _target(spec, "a model folder or a hub id")
+    return HFGenerator(model, name=spec.name, defaults={**builder.request, **options}, **chosen)
+
+
+def _openai(spec: Spec, builder: Builder, *, url: str | None = None) -> Generator:
+    from bon.generate.openai import OpenAIGenerator
+
+    options = {key: value for key, value in spec.options.items() if key != "name"}
+    chosen = {key: options.pop(key) for key in ("slots", "use_n") if key in options}
+    return OpenAIGenerator(
+        _target(spec, "a model"),
+        url=spec.url or options.pop("url", None) or url,
+        key=_key(spec, options),
+        name=spec.name,
+        defaults={**builder.request, **options},
+        hook=builder.hook,
+        **chosen,
+    )
+
+
+def _key(spec: Spec, options: dict[str, Any], environment: Mapping[str, str] = os.environ) -> str | None:
+    """The API key, by the name of an environment variable only: specs are stored beside outputs, keys never are."""
+    if "key" in options:
+        raise SpecError(
+            f"{spec.name!r}: a key does not belong in a spec, which is stored and shown; put it into an environment "
+            "variable and name that: key_env=MY_KEY"
+        )
+    name = options.pop("key_env", None)
+    if name is None:
+        return None
+    if name not in environment:
+        raise SpecError(f"{spec.name!r}: key_env names {name!r}, which is not set in the environment")
+    return environment[name]
+
+
+def _replay(spec: Spec, builder: Builder) -> Generator:  # noqa: ARG001
+    from bon.generate.replay import Replay
+
+    known_options(spec)
+    return Replay(Path(_target(spec, "a file of pools")))
+
+
+def _variations(spec: Spec, builder: Builder) -> Generator:
+    from bon.generate.variations import DEFAULT_VARIATIONS, Variations
+
+    options = known_options(spec, "generator", "variations")
+    inner = builder.generator(options.get("generator") or spec.target or "local")
+    return Variations(inner, options.get("variations", DEFAULT_VARIATIONS))
+
+
+def _mixture(spec: Spec, builder: Builder) -> Generator:
+    from bon.generate.mixture import Mixture
+
+    specs = known_options(spec, "generators").get("generators")
+    if not isinstance(specs, list) or not specs:
+        raise SpecError(f'{spec.text!r} needs generators = ["...", "..."], best in bon.toml: [generators.NAME]')
+    return Mixture([builder.generator(str(inner)) for inner in specs])
+
+
+def _target(spec: Spec, what: str) -> str:
+    if not spec.target:
+        raise SpecError(f"{spec.text!r} needs {what}: {GENERATORS[spec.kind].usage}")
+    return spec.target
+
+
+GENERATORS: Mapping[str, Kind] = {
+    "local": Kind(
+        usage="local", summary="SmolLM2-135M-Instruct, embedded: no key, no GPU; fetched on first use", make=_local
+    ),
+    "gguf": Kind(usage="gguf:FILE", summary="a GGUF file or an OpenVINO folder, embedded", make=_gguf),
+    "hf": Kind(usage="hf:DIR_OR_ID", summary="a transformers model or a LoRA adapter: a folder or a hub id", make=_hf),
+    "openai": Kind(
+        usage="openai:MODEL[@URL]",
+        summary="any OpenAI-compatible endpoint; without a URL OPENAI_BASE_URL and OPENAI_API_KEY",
+        make=_openai,
+    ),
+    "ollama": Kind(
+        usage="ollama:MODEL", summary="a model of the local Ollama", make=lambda s, b: _openai(s, b, url=_OLLAMA)
+    ),
+    "replay": Kind(usage="replay:POOLS", summary="the candidates of a file of pools, drawn again", make=_replay),
+    "variations": Kind(
+        usage="variations:GENERATOR",
+        summary="another generator, each draw with its own twist of the prompt",
+        make=_variations,
+    ),
+    "mixture": Kind(
+        usage='mixture (bon.toml: generators = ["...", "..."])', summary="several generators in turn", make=_mixture
+    ),
+}
+"""Kind of generator -> how it is written, what it is, how it is made."""

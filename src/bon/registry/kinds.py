@@ -1,0 +1,79 @@
+"""What a spec may begin with: a kind knows how it is written, says in a line what it is, and makes the thing."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bon.errors import SpecError
+from bon.registry.spec import Spec
+
+if TYPE_CHECKING:
+    from bon.registry.builder import Builder
+
+__all__ = ["Kind", "find_kind", "import_function", "known_options"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """One kind of a seam."""
+
+    usage: str
+    """How its specs are written, for `bon list`."""
+    summary: str
+    """What it is, in a line."""
+    make: Callable[[Spec, Builder], Any]
+
+
+def find_kind(seam: str, spec: Spec, kinds: Mapping[str, Kind]) -> Kind:
+    """The kind that a spec names: one of bon's own, else an entry point of the group `bon.<seam>s`.
+
+    An entry point loads to a callable `(spec: Spec, builder: Builder) -> thing`. Raises `SpecError` that names the
+    nearest kinds.
+    """
+    if spec.kind in kinds:
+        return kinds[spec.kind]
+    for point in entry_points(group=f"bon.{seam}s", name=spec.kind):
+        return Kind(usage=spec.kind, summary=f"an entry point: {point.value}", make=point.load())
+    near = difflib.get_close_matches(spec.kind, kinds, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(repr(name) for name in near)}?" if near else f"there are {', '.join(kinds)}"
+    raise SpecError(
+        f"{spec.text!r} names no {seam}: {spec.kind!r} is unknown; {hint} "
+        f"(a function of yours is written module:function, a name of your own stands in bon.toml under [{seam}s.NAME])"
+    )
+
+
+def import_function(spec: Spec) -> Any:
+    """What `module:function` names; modules of the current folder are found too.
+
+    Raises `SpecError` where the module or the name in it is missing.
+    """
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        module = importlib.import_module(spec.kind)
+    except ModuleNotFoundError as error:
+        if error.name and spec.kind.startswith(error.name):
+            raise SpecError(f"{spec.text!r}: there is no module {error.name!r} to import") from error
+        raise
+    try:
+        return getattr(module, spec.target)
+    except AttributeError:
+        raise SpecError(f"{spec.text!r}: module {spec.kind!r} has no {spec.target!r}") from None
+
+
+def known_options(spec: Spec, *allowed: str) -> dict[str, Any]:
+    """The options of a spec. Raises `SpecError` for one that its kind does not have."""
+    for name in spec.options:
+        if name not in (*allowed, "name"):
+            near = difflib.get_close_matches(name, allowed, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(allowed) or 'none'}"
+            raise SpecError(f"{spec.text!r}: {spec.kind!r} has no option {name!r}; {hint}")
+    return {name: value for name, value in spec.options.items() if name != "name"}

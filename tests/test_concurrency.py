@@ -1,0 +1,123 @@
+"""Merging async iterators: nothing lost, nothing left running."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+import pytest
+
+from bon.concurrency import Merged, as_landed, merge
+
+
+async def numbers(start: int, count: int, ended: list[int], *, wait: float = 0.0) -> AsyncGenerator[int, None]:
+    try:
+        for number in range(start, start + count):
+            await asyncio.sleep(wait)
+            yield number
+    finally:
+        ended.append(start)
+
+
+async def test_everything_arrives_and_everything_ends() -> None:
+    ended: list[int] = []
+    seen = [item async for item in merge([numbers(0, 5, ended), numbers(100, 3, ended), numbers(200, 0, ended)])]
+    assert sorted(seen) == [0, 1, 2, 3, 4, 100, 101, 102]
+    assert sorted(ended) == [0, 100, 200]
+
+
+async def test_items_of_one_source_keep_their_order() -> None:
+    seen = [item async for item in merge([numbers(0, 50, []), numbers(100, 50, [])])]
+    assert [item for item in seen if item < 100] == list(range(50))
+
+
+async def test_leaving_early_ends_the_rest_and_waits_for_it() -> None:
+    ended: list[int] = []
+    merged = merge([numbers(0, 1, ended), numbers(100, 10**6, ended, wait=0.001)])
+    async for _ in merged:
+        break
+    await merged.aclose()
+    assert sorted(ended) == [0, 100]
+
+
+async def test_one_more_may_join_while_the_others_run() -> None:
+    merged: Merged[int] = Merged([numbers(0, 1, [])])
+    seen = []
+    async for item in merged:
+        seen.append(item)
+        if item == 0:
+            merged.add(numbers(100, 2, []))
+    assert seen == [0, 100, 101]
+
+
+async def test_cancelling_one_leaves_the_others() -> None:
+    ended: list[int] = []
+    merged: Merged[int] = Merged()
+    endless = merged.add(numbers(0, 10**6, ended, wait=0.001))
+    merged.add(numbers(100, 3, ended, wait=0.002))
+    seen = []
+    async for item in merged:
+        seen.append(item)
+        if item == 100:
+            endless.cancel()
+    assert [item for item in seen if item >= 100] == [100, 101, 102]
+    assert sorted(ended) == [0, 100]
+
+
+async def test_an_exception_is_raised_and_ends_the_rest() -> None:
+    ended: list[int] = []
+
+    async def broken() -> AsyncGenerator[int, None]:
+        yield 1
+        raise LookupError("gone")
+
+    merged = merge([broken(), numbers(100, 10**6, ended, wait=0.001)])
+    with pytest.raises(LookupError, match="gone"):
+        async for _ in merged:
+            pass
+    assert ended == [100]
+
+
+async def test_cancellation_from_outside_ends_the_sources() -> None:
+    ended: list[int] = []
+
+    async def consume() -> None:
+        async for _ in merge([numbers(0, 10**6, ended, wait=0.001)]):
+            pass
+
+    task = asyncio.ensure_future(consume())
+    await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await asyncio.sleep(0)
+    assert ended == [0]
+
+
+async def test_as_landed_yields_in_the_order_of_landing() -> None:
+    async def after(seconds: float) -> float:
+        await asyncio.sleep(seconds)
+        return seconds
+
+    assert [item async for item in as_landed([after(0.03), after(0.01), after(0.02)])] == [0.01, 0.02, 0.03]
+
+
+async def test_as_landed_cancels_what_is_left_when_one_fails() -> None:
+    cancelled = []
+
+    async def endless() -> int:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            cancelled.append(True)
+            raise
+        return 0
+
+    async def fails() -> int:
+        await asyncio.sleep(0)
+        raise LookupError("gone")
+
+    with pytest.raises(LookupError):
+        async for _ in as_landed([endless(), fails()]):
+            pass
+    assert cancelled == [True]
