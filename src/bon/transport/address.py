@@ -1,0 +1,76 @@
+"""Where calls go and what goes with them: URL, headers and proxy, read once; and which of it must never be shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+from yarl import URL
+
+from bon._version import __version__
+from bon.errors import UsageError
+from bon.transport.refusals import redact
+
+__all__ = ["Address"]
+
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_SHORTEST_SECRET = 4
+"""Characters: what is shorter is no secret, and taking it out would make errors unreadable."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Address:
+    """A base URL with all that belongs to it; the repr and `name` show no credentials and no query."""
+
+    base: URL
+    headers: Mapping[str, str]
+    proxy: URL | None
+    secrets: tuple[str, ...]
+    name: str
+
+    def __repr__(self) -> str:
+        return f"Address({self.name!r})"
+
+    @classmethod
+    def read(cls, url: str, *, key: str | None = None, headers: Mapping[str, str] | None = None) -> Address:
+        """Take a URL apart. Raises UsageError, without a secret in it, for one that cannot be called."""
+        try:
+            given = URL(url.rstrip("/"))
+        except ValueError:
+            given = URL()
+        if given.scheme not in ("http", "https") or not given.host:
+            shown = "" if "@" in url else f", not like {url!r}"  # what holds an @ may hold a password
+            raise UsageError(f"an endpoint's URL must look like 'http://localhost:8000/v1'{shown}")
+        base = given.with_user(None)
+        sent = {"Content-Type": "application/json", "User-Agent": f"bon/{__version__}"}
+        if given.user is not None:
+            sent["Authorization"] = aiohttp.encode_basic_auth(given.user, given.password or "")
+        if key:
+            sent["Authorization"] = f"Bearer {key}"
+        sent.update(headers or {})
+        for header, value in sent.items():
+            if not (value.isprintable() and value.isascii()):
+                raise UsageError(f"the value of the header {header!r} has characters that no header can hold")
+        proxy = _proxy(base)
+        secrets = {key, given.password, proxy and proxy.password, sent.get("Authorization", "").partition(" ")[2]}
+        secrets.update((headers or {}).values(), base.query.values())
+        known = sorted((s for s in secrets if s and len(s) >= _SHORTEST_SECRET), key=len, reverse=True)
+        return cls(base=base, headers=sent, proxy=proxy, secrets=tuple(known), name=str(base.with_query(None)))
+
+    def at(self, path: str) -> URL:
+        """The URL of a path below the base; the base's query stays."""
+        return self.base.with_path(self.base.path.rstrip("/") + path).with_query(self.base.query)
+
+    def clean(self, text: str) -> str:
+        """The text on one line, shortened, without secrets."""
+        return redact(text, self.secrets)
+
+
+def _proxy(base: URL) -> URL | None:
+    """The proxy that the environment names for this URL; none for this machine itself."""
+    if base.host in _LOOPBACK or proxy_bypass(base.host or ""):
+        return None
+    proxy = getproxies().get(base.scheme)
+    return URL(proxy) if proxy else None
