@@ -1,0 +1,287 @@
+"""Draws candidates from any OpenAI-compatible endpoint: exactly N separate ones, whatever the endpoint makes of `n`."""
+
+from __future__ import annotations
+
+import os
+import time
+import warnings
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import msgspec
+
+from bon.concurrency import as_landed
+from bon.errors import BadReply, DrawError, Rejected, Retryable, UsageError
+from bon.events import Hook, Spending, no_hook
+from bon.generate.chat_reply import Choice, Reply, candidate, read_reply, reported, split_usage
+from bon.generate.chat_stream import ChatStream
+from bon.generate.request import DEFAULT_REQUEST, draw_seed, merged
+from bon.transport import Endpoint, Timeouts
+from bon.types import Candidate, Delta, Draw, Failure, Prompt, Seconds, Usage
+
+__all__ = ["OLLAMA_URL", "OPENAI_URL", "OpenAIGenerator"]
+
+OPENAI_URL = "https://api.openai.com/v1"
+OLLAMA_URL = "http://localhost:11434/v1"
+
+_PATH = "/chat/completions"
+_DONE = b"[DONE]"
+_OURS = frozenset({"model", "messages", "n", "seed", "stream", "stream_options"})
+"""Request fields that this generator sets itself; a prompt cannot."""
+_HOPELESS = frozenset({401, 403, 404})
+"""HTTP statuses that every further draw of the same prompt would get too."""
+_MALFORMED = frozenset({400, 422})
+"""HTTP statuses that say that a field of the request is not understood; `n`, perhaps."""
+
+
+class OpenAIGenerator:
+    """A Generator (and StreamingGenerator) on the chat completions of an OpenAI-compatible endpoint.
+
+    `url` is the base, usually ending in /v1; without one it is OPENAI_BASE_URL, or OpenAI's own. The key in
+    OPENAI_API_KEY belongs to that URL: it is sent there and nowhere else, unless you pass it as `key`. Both variables
+    are read once, here. An `Endpoint` of your own (headers, retries) may stand in for `url`, `key`, `slots` and
+    `timeouts`.
+
+    `defaults` (temperature 0.7, top_p 0.9, max_tokens 512 unless given) and `extra_body` (added to them: fields such
+    as `chat_template_kwargs`) are sent where the prompt does not say otherwise; every field goes as it is, but for
+    those that are this class's business (model, messages, n, stream). A prompt's `seed` is the run's: each draw sends
+    its own, made from it, the prompt's id and the draw's index.
+
+    `use_n`: whether several draws may share one request. "auto": they do where the prompt has no seed (all choices of
+    a request share one, so a draw could not be made again by itself) until the endpoint is seen to give another number
+    of choices than it was asked for. True: with a seed too. False: never. Choices are counted each time: surplus ones
+    are dropped, missing ones are drawn singly.
+
+    The usage of the candidates adds up to what the endpoint billed for them, dropped choices included. `hook` is told
+    of retries (Retried), and of tokens paid for answers of which nothing could be used (Spending).
+    """
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        url: str | Endpoint | None = None,
+        key: str | None = None,
+        name: str | None = None,
+        defaults: Mapping[str, Any] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+        use_n: Literal["auto"] | bool = "auto",
+        slots: int = 64,
+        timeouts: Timeouts | None = None,
+        hook: Hook = no_hook,
+    ) -> None:
+        if not isinstance(url, Endpoint):
+            url, key = _url_and_key(model, url, key)
+            url = Endpoint(url, key=key, slots=slots, timeouts=timeouts, hook=hook)
+        self.endpoint = url
+        self.model = model
+        self.name = name or f"openai:{model}"
+        self.defaults: Mapping[str, Any] = {**(DEFAULT_REQUEST if defaults is None else defaults), **(extra_body or {})}
+        self._use_n = use_n
+        self._honours_n = True
+        self._streams_usage = True
+        self._warned = False
+        self._hook = hook
+
+    def __repr__(self) -> str:
+        return f"OpenAIGenerator({self.model!r}, url={self.endpoint.name!r}, name={self.name!r})"
+
+    def close(self) -> None:
+        """Close the connections, from any thread."""
+        self.endpoint.close()
+
+    async def __call__(self, prompt: Prompt, n: int, *, start: int = 0) -> AsyncGenerator[Draw, None]:
+        """Draw candidates `start .. start + n - 1`, each yielded as it lands; see `protocols.Generator`.
+
+        A refusal that the other draws would get too (401, 403, 404) spares the endpoint those that still wait for a
+        slot: each becomes a Failure with the same reason.
+        """
+        ask = self._ask(prompt, upto=start + n)
+        indices, refused_n = range(start, start + n), False
+        if n > 1 and self._honours_n and (self._use_n is True or (self._use_n == "auto" and ask.run_seed is None)):
+            together = await self._together(ask, indices)
+            for draw in together.draws:
+                yield draw
+            indices, refused_n = indices[len(together.draws) :], together.refused_n
+        if len(indices) == 1:
+            yield await self._one(ask, indices[0])
+            return
+        async with aclosing(as_landed(self._one(ask, index) for index in indices)) as landing:
+            async for draw in landing:
+                if refused_n and isinstance(draw, Candidate):
+                    self._honours_n = False  # without `n` it answers, so it was `n` that it refused
+                yield draw
+
+    async def stream(self, prompt: Prompt, index: int) -> AsyncGenerator[Delta, None]:
+        """Show one draw as it grows; the last Delta carries the candidate. Closing this ends the draw upstream.
+
+        Raises a DrawError: Truncated where the answer broke off before its finish_reason. Nothing is tried again once
+        a Delta was given.
+        """
+        ask = self._ask(prompt, upto=index + 1)
+        seed, chat, started, first = ask.seed(index), ChatStream(), time.monotonic(), None
+        options = {"include_usage": True} if self._streams_usage else None
+        body = ask.request(seed=seed, stream=True, stream_options=options)
+        try:
+            async with aclosing(self.endpoint.stream(_PATH, body, last=_DONE)) as events:
+                async for data in events:
+                    delta = None if data == _DONE else chat.feed(self._chunk(data))
+                    if first is None and chat.begun:
+                        first = time.monotonic() - started
+                    if delta is not None:
+                        yield delta
+        except Retryable:
+            if not chat.ended:  # the answer is whole: what broke off is only what it cost
+                raise
+        except Rejected as error:
+            if not (self._streams_usage and "stream_options" in str(error)):
+                raise
+            self._streams_usage = False
+            async with aclosing(self.stream(prompt, index)) as again:
+                async for delta in again:
+                    yield delta
+            return
+        seconds = Seconds(total=time.monotonic() - started, first_token=first)
+        yield Delta(candidate=chat.candidate(index=index, seconds=seconds, seed=seed, generator=self.name))
+
+    def _ask(self, prompt: Prompt, *, upto: int) -> _Ask:
+        request = merged(self.defaults, prompt)
+        if "max_completion_tokens" in request and "max_tokens" not in prompt.request:
+            request.pop("max_tokens", None)  # a default of ours; the two names exclude each other
+        if upto > 1 and request.get("temperature") == 0 and not self._warned:
+            self._warned = True
+            warnings.warn(f"{self.name}: temperature is 0, so all candidates may be the same", stacklevel=2)
+        fields = {key: value for key, value in request.items() if key not in _OURS}
+        try:
+            body = msgspec.json.encode({"model": self.model, "messages": prompt.messages, **fields})
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"prompt {prompt.id!r} cannot be sent as JSON: {error}") from error
+        return _Ask(prompt_id=prompt.id, body=body[:-1], run_seed=request.get("seed"))
+
+    async def _one(self, ask: _Ask, index: int) -> Draw:
+        """One draw with a request of its own."""
+        seed, started = ask.seed(index), time.monotonic()
+
+        def read(body: bytes) -> Candidate:
+            reply = self._reply(body)
+            seconds = Seconds(total=time.monotonic() - started)
+            try:
+                if not reply.choices:
+                    raise ValueError("it has no choices")
+                return candidate(
+                    self._sound(reply.choices[0]),
+                    index=index,
+                    seconds=seconds,
+                    usage=reply.tokens,
+                    seed=seed,
+                    generator=self.name,
+                )
+            except (DrawError, ValueError):
+                self._lost(ask, reply.tokens, seconds)
+                raise
+
+        try:
+            return await self.endpoint.post(_PATH, ask.request(seed=seed), read=read, before=ask.still)
+        except DrawError as error:
+            if isinstance(error, Rejected) and error.status in _HOPELESS:
+                ask.refused = error
+            return Failure.of(error, stage="generate", index=index, by=self.name)
+
+    async def _together(self, ask: _Ask, indices: range) -> _Together:
+        """As many of the draws as one request for all of them gives."""
+        seed, started = ask.seed(indices[0]), time.monotonic()
+        try:
+            reply = await self.endpoint.post(_PATH, ask.request(n=len(indices), seed=seed), read=self._reply)
+        except DrawError as error:
+            refused_n = isinstance(error, Rejected) and error.status in _MALFORMED
+            if refused_n or isinstance(error, BadReply):
+                return _Together(draws=[], refused_n=refused_n)
+            return _Together(draws=[Failure.of(error, stage="generate", index=i, by=self.name) for i in indices])
+        choices = sorted(reply.choices or (), key=lambda choice: choice.index)
+        self._honours_n = len(choices) == len(indices)
+        whole = [c for c in choices if c.message and c.finish_reason and not c.failed][: len(indices)]
+        seconds = Seconds(total=time.monotonic() - started)
+        if not whole:
+            self._lost(ask, reply.tokens, seconds)
+        shares = split_usage(reply.tokens, [choice.length for choice in whole])
+        return _Together(
+            draws=[
+                candidate(choice, index=i, seconds=seconds, usage=usage, seed=seed, generator=self.name)
+                for i, choice, usage in zip(indices, whole, shares, strict=False)
+            ]
+        )
+
+    def _reply(self, body: bytes) -> Reply:
+        reply = read_reply(body)
+        if reply.error:
+            raise self.endpoint.error(*reported(reply.error))
+        return reply
+
+    def _chunk(self, data: bytes) -> Reply:
+        try:
+            reply = self._reply(data)
+        except ValueError as error:
+            raise self.endpoint.unreadable(data, error) from error
+        for choice in reply.choices or ():
+            self._sound(choice)
+        return reply
+
+    def _sound(self, choice: Choice) -> Choice:
+        """The choice, unless it is an error that is dressed up as one."""
+        if choice.failed:
+            raise self.endpoint.error(*reported(choice.error or "finish_reason is 'error'"))
+        return choice
+
+    def _lost(self, ask: _Ask, usage: Usage | None, seconds: Seconds) -> None:
+        if usage is not None:
+            self._hook(Spending(prompt_id=ask.prompt_id, by=self.name, usage=usage, seconds=seconds.total))
+
+
+@dataclass(slots=True, kw_only=True)
+class _Ask:
+    """One call of the generator: what its draws have in common."""
+
+    prompt_id: str
+    body: bytes
+    """The request as JSON without its closing brace: what differs between draws is put behind it."""
+    run_seed: int | None
+    refused: Rejected | None = None
+    """Why draws that have not been sent yet need not be."""
+
+    def seed(self, index: int) -> int | None:
+        return None if self.run_seed is None else draw_seed(self.run_seed, self.prompt_id, index)
+
+    def request(self, **fields: Any) -> bytes:
+        """The whole request as JSON; fields that are None are left out."""
+        own = msgspec.json.encode({key: value for key, value in fields.items() if value is not None})
+        return self.body + (b"," + own[1:] if len(own) > len("{}") else b"}")
+
+    def still(self) -> None:
+        if self.refused is not None:
+            raise Rejected(str(self.refused), status=self.refused.status)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Together:
+    """What one request for several draws gave."""
+
+    draws: list[Draw]
+    refused_n: bool = False
+    """The request was refused, perhaps for its `n`."""
+
+
+def _url_and_key(model: str, url: str | None, key: str | None) -> tuple[str, str | None]:
+    """The URL to call and the key to send: the environment's key goes to the environment's URL only."""
+    own = (os.environ.get("OPENAI_BASE_URL") or OPENAI_URL).rstrip("/")
+    url = (url or own).rstrip("/")
+    if key is None and url == own:
+        key = os.environ.get("OPENAI_API_KEY")
+    key = (key or "").strip() or None
+    if key is None and url == OPENAI_URL:
+        raise UsageError(
+            f"openai:{model} at {OPENAI_URL} needs a key: set OPENAI_API_KEY, or name an endpoint of your own, as in"
+            f" 'openai:{model}@http://localhost:8000/v1'"
+        )
+    return url, key
