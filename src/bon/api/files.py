@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bon.api.job import Job
 from bon.engine import run_many, score_pools
+from bon.errors import UsageError
 from bon.events import Hook, no_hook
 from bon.protocols import Budget, Extractor, Scorer
 from bon.store.pools import PoolFile, append_pool, write_pools
@@ -45,7 +46,7 @@ async def sample_file(
             for prompt in prompts:
                 asked = job.prepared(prompt)
                 order.append(asked.id)
-                pool = _without_failures(known[asked.id]) if asked.id in known else None
+                pool = _begun(known[asked.id], asked, out) if asked.id in known else None
                 if pool is None:
                     yield asked
                 elif _wants_more(pool, job.plan.budget) or set(job.plan.scorers) - set(pool.scores):
@@ -100,9 +101,18 @@ async def score_file(
     yield Progress(done=done, pool=None)
 
 
-def _without_failures(pool: Pool) -> Pool:
-    """A pool as a second run begins with it: what failed is forgotten, so that it is tried again."""
-    return replace(pool, failures=())
+def _begun(pool: Pool, prompt: Prompt, out: Path) -> Pool:
+    """A pool as a second run begins with it: what failed is forgotten, so that it is tried again.
+
+    Raises `UsageError` where the pool answers another prompt, or one asked with other settings, under the same id.
+    """
+    if (pool.prompt.messages, pool.prompt.request) != (prompt.messages, prompt.request):
+        what = "messages" if pool.prompt.messages != prompt.messages else "request"
+        raise UsageError(
+            f"{out}: the pool of {prompt.id!r} was drawn with another {what} than the prompt of that id now has; "
+            "give the prompt another id, choose another output (-o), or begin again (--restart)"
+        )
+    return replace(pool, prompt=prompt, failures=())
 
 
 def _wants_more(pool: Pool, budget: Budget) -> bool:

@@ -44,7 +44,8 @@ def command(prompts: Path, out: Path, **options: Any) -> None:
         request=request_of(options),
     )
     with job:
-        begin(out, settings_of("sample", job, prompts=prompts, extract=options["extract"]), restart=options["restart"])
+        settings = settings_of("sample", job, data=prompts, n=builder.n, extract=options["extract"])
+        begin(out, settings, restart=options["restart"])
         steps = sample_file(read_prompts(prompts), out, job, concurrency=options["concurrency"])
         tally = blocking.run(follow(steps, what="sampling", total=count_lines(prompts)))
     _report(tally, out, as_json=options["as_json"])

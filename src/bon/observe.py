@@ -1,0 +1,67 @@
+"""Hook adapters: what happens in a run, handed on to what people watch with; passed in, imported by nobody below."""
+
+from __future__ import annotations
+
+import logging
+
+from bon.events import Drawn, Event, Hook, Retried, Scored, Selected
+from bon.types import Failure
+
+__all__ = ["both", "log_events"]
+
+
+def log_events(logger: logging.Logger | None = None) -> Hook:
+    """A hook that logs each event in a line, without any text of prompts or answers, to the logger "bon" by default.
+
+    Draws, scores, selections and spending are DEBUG; retries are INFO; failures and choices by lot are WARNING.
+    """
+    log = logger or logging.getLogger("bon")
+
+    def hook(event: Event) -> None:
+        level = _level(event)
+        if log.isEnabledFor(level):
+            log.log(level, "%s", _line(event))
+
+    return hook
+
+
+def both(*hooks: Hook) -> Hook:
+    """One hook that tells several, in this order."""
+
+    def hook(event: Event) -> None:
+        for each in hooks:
+            each(event)
+
+    return hook
+
+
+def _level(event: Event) -> int:
+    if isinstance(event, Retried):
+        return logging.INFO
+    troubled = (isinstance(event, Drawn) and isinstance(event.draw, Failure)) or (
+        isinstance(event, Selected) and event.degraded
+    )
+    return logging.WARNING if troubled else logging.DEBUG
+
+
+def _line(event: Event) -> str:
+    if isinstance(event, Drawn):
+        draw = event.draw
+        if isinstance(draw, Failure):
+            return f"draw prompt={event.prompt_id!r} index={draw.index} failed error={draw.error} by={draw.by!r}"
+        tokens = draw.usage.completion_tokens if draw.usage else None
+        return (
+            f"draw prompt={event.prompt_id!r} index={draw.index} finish_reason={draw.finish_reason} "
+            f"tokens={tokens} seconds={draw.seconds.total if draw.seconds else None} by={draw.generator!r}"
+        )
+    if isinstance(event, Retried):
+        return f"retry endpoint={event.endpoint!r} attempt={event.attempt} error={event.error} wait={event.wait:.3f}"
+    if isinstance(event, Scored):
+        values = [score.value for score in event.scores]
+        return f"score prompt={event.prompt_id!r} scorer={event.scorer!r} indices={event.indices} values={values}"
+    if isinstance(event, Selected):
+        return (
+            f"select prompt={event.prompt_id!r} index={event.index} weight={event.weight:.3f} degraded={event.degraded}"
+        )
+    tokens = event.usage.total_tokens if event.usage else None
+    return f"spend prompt={event.prompt_id!r} by={event.by!r} tokens={tokens} seconds={event.seconds:.3f}"
