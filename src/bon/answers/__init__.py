@@ -136,7 +136,7 @@ def _right_side(answer: str) -> str:
     left, equals, right = answer.rpartition("=")
     left = plain(left).strip(" \t$")
     is_name = len(left) == 1 and left.isalpha()
-    return right if equals and (is_name or not re.search(r"[^\W\d_]|[,;=]", left)) else answer
+    return right if right.strip() and equals and (is_name or not re.search(r"[^\W\d_]|[,;=]", left)) else answer
 
 
 def _announced_number(segment: str) -> str | None:
