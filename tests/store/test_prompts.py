@@ -70,6 +70,7 @@ def test_what_is_asked_makes_the_id() -> None:
     }
     assert len(ids) == 4
     assert content_id([{"content": "Why?", "role": "user"}]) == content_id(messages)
+    assert content_id(as_messages("half an emoji: \ud83d")) == content_id(as_messages("half an emoji: \ufffd"))
     asked = b'[[{"content":"Why?","role":"user"}],{},null]'  # part of the format: old files must still resume
     assert content_id(messages) == hashlib.sha256(asked).hexdigest()[:16]
 

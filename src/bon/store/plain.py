@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-__all__ = ["encode", "finite", "finites", "plain"]
+__all__ = ["canonical", "encode", "finite", "finites", "plain"]
 
 
 def plain(value: Any, where: str = "a row") -> Any:
@@ -48,10 +48,19 @@ def finites(numbers: Iterable[float], where: str) -> tuple[float, ...]:
 
 def encode(row: msgspec.Struct) -> bytes:
     """A row as one line of JSON. Half a character (a lone surrogate, as a cut-off emoji leaves) becomes U+FFFD."""
+    return _encoded(_encoder, row)
+
+
+def canonical(value: Any) -> bytes:
+    """A value as JSON with the keys in order: equal values give equal bytes."""
+    return _encoded(_ordering, plain(value))
+
+
+def _encoded(encoder: msgspec.json.Encoder, value: Any) -> bytes:
     try:
-        return _encoder.encode(row)
+        return encoder.encode(value)
     except UnicodeEncodeError:
-        return _encoder.encode(_whole_characters(msgspec.to_builtins(row, enc_hook=plain)))
+        return encoder.encode(_whole_characters(msgspec.to_builtins(value, enc_hook=plain)))
 
 
 def _whole_characters(value: Any) -> Any:
@@ -65,3 +74,4 @@ def _whole_characters(value: Any) -> Any:
 
 
 _encoder = msgspec.json.Encoder(enc_hook=plain)
+_ordering = msgspec.json.Encoder(order="deterministic")

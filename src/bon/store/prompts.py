@@ -11,7 +11,7 @@ import msgspec
 
 from bon.errors import DataError
 from bon.store.jsonl import PathLike, bad_line, decode_line, lines_of, reading, write_atomic
-from bon.store.plain import encode, plain
+from bon.store.plain import canonical, encode, plain
 from bon.types import Message, Prompt, as_messages
 
 __all__ = ["PromptRow", "content_id", "dump_prompt", "parse_prompt", "prompt_of", "read_prompts", "write_prompts"]
@@ -111,8 +111,7 @@ def content_id(
     messages: Sequence[Message], request: Mapping[str, Any] | None = None, reference: str | None = None
 ) -> str:
     """The id of a prompt that has none: 16 hexadecimal digits of sha256 over what it asks, whatever its place."""
-    content = msgspec.json.encode([list(messages), dict(request or {}), reference], order="deterministic")
-    return hashlib.sha256(content).hexdigest()[:16]
+    return hashlib.sha256(canonical([messages, request or {}, reference])).hexdigest()[:16]
 
 
 def _parse_text(line: bytes) -> Prompt:
