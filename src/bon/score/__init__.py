@@ -1,1 +1,42 @@
-"""."""
+"""Scorers: what says how good a candidate is. This room judges; it neither draws nor selects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from bon.protocols import Scorer
+from bon.score.certainty import SelfCertainty
+from bon.score.consensus import agreement
+from bon.score.heuristics import heuristic
+from bon.score.lift import as_scorer, failure_of, listwise, pointwise
+from bon.score.records import recorded
+from bon.score.verify import math
+from bon.types import Prompt
+
+__all__ = [
+    "SCORERS",
+    "SelfCertainty",
+    "agreement",
+    "as_scorer",
+    "default_scorer",
+    "failure_of",
+    "heuristic",
+    "listwise",
+    "math",
+    "pointwise",
+    "recorded",
+    "selfcertainty",
+]
+
+selfcertainty = SelfCertainty()
+
+SCORERS: Mapping[str, Scorer] = MappingProxyType(
+    {"heuristic": heuristic, "selfcertainty": selfcertainty, "agreement": agreement, "math": math}
+)
+"""Those that need no argument, by name."""
+
+
+def default_scorer(prompt: Prompt) -> Scorer:
+    """What scores a prompt when nobody says: `math` where the right answer is known, else `heuristic`."""
+    return heuristic if prompt.reference is None else math
