@@ -30,7 +30,7 @@ __all__ = ["EXTRACTORS", "any", "boxed", "choice", "code", "extractor", "marked"
 _SHORT = 100  # characters; an answer in words that is longer is an explanation
 
 _ASIDE = re.compile(r",?\s(?:because|since|which|where|so)\b|,\s(?=[A-Za-z])")
-_FORMULA = re.compile(r"[=^+*/<>()\[\]{}|\\]|[0-9]\s?,|\b\w\s-\s\w\b")
+_FORMULA = re.compile(r"[=^+*/<>()\[\]{}|]|[0-9]\s?,|\b\w\s-\s\w\b")
 _PROSE = re.compile(r"[^\W\d_]{2}")
 _WORDS = re.compile(r"[^\W\d_][^\W\d_' -]+")
 
@@ -76,9 +76,11 @@ def any(text: str) -> str | None:  # noqa: A001  # so that it reads `answers.any
     for segment in marked(text):
         if found := letter(segment) or _announced(segment):
             return found
-    if found := chosen(text) or last_number(text):
-        return found
-    return representative(text) if len(text.strip()) <= _SHORT and "\\boxed" not in text else None
+    short = len(text.strip()) <= _SHORT and "\\boxed" not in text
+    bare = representative(text) if short and "=" not in _right_side(text) else None
+    if bare and not _PROSE.search(plain(text)):
+        return bare
+    return chosen(text) or last_number(text) or bare
 
 
 def regex(pattern: str) -> Extractor:
@@ -125,7 +127,7 @@ def representative(answer: str) -> str | None:
     if re.fullmatch(r"[A-J]|[(\[]\s?[A-Ja-j]\s?[)\]]", body):
         return body.strip("()[] ").upper()
     body = body.replace("\\dfrac", "\\frac").replace("\\tfrac", "\\frac")
-    if _FORMULA.search(body):
+    if "\\" in body or (_FORMULA.search(body) and not _PROSE.search(body)):
         return "".join(body.split()) or None
     body = " ".join(body.split())
     return (body.casefold() if _WORDS.fullmatch(body) else body) or None
