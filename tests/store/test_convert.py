@@ -145,13 +145,16 @@ def test_io_samples_need_the_chains_of_thought_for_their_puzzles(tmp_path: Path)
     [
         ({"infos": [{"r": 1}]}, "4 samples and 1 marks"),
         ({"infos": None}, "4 samples and 0 marks"),
-        ({"ys": ["Steps:\n1 + 1 = 3 (left: 3 4 8)"], "infos": [{"r": 0}]}, "puzzle 900: its numbers do not follow"),
+        (
+            {"ys": ["Steps:\n1 + 1 = 3 (left: 3 4 8)"], "infos": [{"r": 0}]},
+            "cot.json:1: the numbers of puzzle 900 do not follow",
+        ),
         (
             {
                 "ys": ["Steps:\n1 + 1 = 2 (left: 2 4 8)", "Steps:\n1 + 2 = 3 (left: 3 4 8)"],
                 "infos": [{"r": 0}, {"r": 0}],
             },
-            "puzzle 900: its numbers do not follow",
+            "cot.json:1: the numbers of puzzle 900 do not follow",
         ),
         ({"ys": None}, "field '[0].ys': expected `array`, got `null`"),
     ],

@@ -7,11 +7,12 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
+from operator import itemgetter
 from pathlib import Path
 
 import msgspec
 
-from bon.errors import DataError, UsageError
+from bon.errors import UsageError
 from bon.store.convert.labels import labelled
 from bon.store.convert.template import filled
 from bon.store.jsonl import Line, PathLike, bad_line, decode_line, reading
@@ -67,7 +68,11 @@ def game24(path: PathLike, *, template: str = GAME24_TEMPLATE, cot: PathLike | N
             raise bad_line(
                 path, 1, f"element {place}: no chain-of-thought samples of puzzle {puzzle.idx}: give cot=FILE"
             )
-        yield _pool(puzzle, _recovered(numbers[puzzle.idx], puzzle.idx), template)
+        recovered = _recovered(numbers[puzzle.idx])
+        if recovered is None:
+            what = f"the numbers of puzzle {puzzle.idx} do not follow from its samples: are they chains of thought?"
+            raise bad_line(path, 1, what)
+        yield _pool(puzzle, recovered, template)
 
 
 def _pool(puzzle: _Puzzle, numbers: Sequence[int], template: str) -> Pool:
@@ -101,12 +106,11 @@ def _thoughts(path: PathLike, cot: PathLike | None) -> PathLike:
     return beside
 
 
-def _recovered(samples: Iterable[str], idx: int) -> tuple[int, ...]:
-    """The four numbers of a puzzle, ascending: what most of the sound first steps began with."""
+def _recovered(samples: Iterable[str]) -> tuple[int, ...] | None:
+    """The four numbers of a puzzle, ascending: what most sound first steps began with; None without a majority."""
     votes = Counter(filter(None, map(_began_with, samples)))
-    if not votes or 2 * max(votes.values()) <= votes.total():
-        raise DataError(f"puzzle {idx}: its numbers do not follow from its samples: are they chains of thought?")
-    return votes.most_common(1)[0][0]
+    numbers, count = max(votes.items(), key=itemgetter(1), default=(None, 0))
+    return numbers if 2 * count > votes.total() else None
 
 
 def _began_with(sample: str) -> tuple[int, ...] | None:
