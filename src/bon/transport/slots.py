@@ -44,11 +44,12 @@ class Slots:
             self._waiting.append(waiter)
         try:
             await waiter.turn
-        except BaseException:
+        except BaseException:  # cancelled, or dropped with its loop
             with self._lock:
-                if not waiter.granted:
+                granted = waiter.granted
+                if waiter in self._waiting:
                     self._waiting.remove(waiter)
-            if waiter.granted:
+            if granted:
                 self.release()
             raise
 
@@ -63,6 +64,7 @@ class Slots:
                 waiter.granted = True
             if waiter.wake():
                 return
+            waiter.granted = False  # its loop is closed: it will never use the slot, nor give it back
 
 
 class _Waiter:
@@ -76,7 +78,7 @@ class _Waiter:
         self.granted = False
 
     def wake(self) -> bool:
-        """Tell the waiter that it is its turn; False where its loop is closed, so that nobody is there any more."""
+        """Tell the waiter that it is its turn; False where nobody is there any more."""
         try:
             if _running_loop() is self.loop:
                 self._set()

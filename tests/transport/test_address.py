@@ -1,0 +1,73 @@
+"""URLs, keys and proxies: what is sent where, and what is never shown."""
+
+from __future__ import annotations
+
+import pytest
+
+from bon.errors import UsageError
+from bon.transport.address import Address
+
+
+@pytest.fixture(autouse=True)
+def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "https_proxy", "no_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.mark.parametrize(
+    ("base", "url"),
+    [
+        ("http://h:1/v1", "http://h:1/v1/chat/completions"),
+        ("http://h:1/v1/", "http://h:1/v1/chat/completions"),
+        ("http://h:1", "http://h:1/chat/completions"),
+        ("https://h/openai/v1?api-version=3", "https://h/openai/v1/chat/completions?api-version=3"),
+    ],
+)
+def test_paths_are_added_and_queries_stay(base: str, url: str) -> None:
+    assert str(Address.read(base).at("/chat/completions")) == url
+
+
+def test_credentials_in_a_url_become_a_header_and_are_never_shown() -> None:
+    address = Address.read("https://ann:pass-canary@h/v1?code=query-canary")
+    assert address.headers["Authorization"] == "Basic YW5uOnBhc3MtY2FuYXJ5"
+    shown = repr(address) + address.name + address.clean("no pass-canary, query-canary, YW5uOnBhc3MtY2FuYXJ5 here")
+    for secret in ("canary", "YW5u"):
+        assert secret not in shown
+    assert "canary" not in str(address.base.with_query(None))
+
+
+@pytest.mark.parametrize("wrong", ["", "localhost:8000", "ftp://h/v1", "http://", "/v1"])
+def test_a_url_that_cannot_be_called_is_refused(wrong: str) -> None:
+    with pytest.raises(UsageError, match="must look like"):
+        Address.read(wrong)
+
+
+def test_a_refused_url_with_a_password_is_not_repeated() -> None:
+    with pytest.raises(UsageError) as caught:
+        Address.read("ftp://ann:canary@h/v1")
+    assert "canary" not in str(caught.value)
+
+
+def test_a_key_that_no_header_can_hold_is_refused_without_showing_it() -> None:
+    for key in ("canary\r\nX-Other: 1", "canary-\u00e9"):
+        with pytest.raises(UsageError, match="Authorization") as caught:
+            Address.read("http://h/v1", key=key)
+        assert "canary" not in str(caught.value)
+
+
+def test_proxies_of_the_environment_but_never_to_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", "http://ann:proxy-canary@proxy:3128")
+    monkeypatch.setenv("http_proxy", "http://proxy:3128")
+    monkeypatch.setenv("no_proxy", "inside.example")
+    address = Address.read("https://api.example/v1")
+    assert address.proxy is not None
+    assert address.proxy.host == "proxy"
+    assert "canary" not in address.clean("proxy-canary")
+    for near in (
+        "http://127.0.0.1:8000/v1",
+        "http://localhost:11434/v1",
+        "http://[::1]:8000/v1",
+        "https://inside.example/v1",
+    ):
+        assert Address.read(near).proxy is None
