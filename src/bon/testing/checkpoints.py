@@ -1,0 +1,128 @@
+"""Tiny real checkpoints, with random weights and a trained tokenizer, for tests of whatever loads and runs a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from bon.errors import UsageError
+from bon.models.transformers import quiet
+
+__all__ = ["save_tiny_adapter", "save_tiny_model", "tiny_tokenizer"]
+
+_SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
+_TEMPLATE = (
+    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+_TEXTS = (
+    "The quick brown fox jumps over the lazy dog, and the dog does not mind it at all.",
+    "Why is the sky blue? Because the air scatters short waves of light more than it scatters long ones.",
+    "One and two are three; three and four are seven; seven and eight are fifteen. The answer is 15.",
+    "Über den Wolken, naïve café: não, où, señor, żółć, тихо, 天空 is blue 🙂.",
+)
+_SIZES = {
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+}
+_WEIGHT = 0.25
+"""Standard deviation of the weights: the usual 0.02 leaves so small a model with an almost uniform distribution."""
+
+
+def tiny_tokenizer(*, bos: bool = False, chat: bool = True) -> Any:
+    """A byte-level BPE tokenizer of about 400 tokens, trained on a few sentences; any text survives encode and decode.
+
+    `bos` adds `<|endoftext|>` before every text, as Llama's tokenizers do (its template then writes it, too); `chat`
+    gives it a ChatML template, without which it is a base model's.
+    """
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=400,
+        special_tokens=list(_SPECIAL),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(_TEXTS, trainer)
+    start = _SPECIAL[0]
+    if bos:
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single=f"{start} $A", special_tokens=[(start, tokenizer.token_to_id(start))]
+        )
+    made = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token=start if bos else None, eos_token=_SPECIAL[2], pad_token=start
+    )
+    if chat:
+        made.chat_template = ("{{ bos_token }}" if bos else "") + _TEMPLATE
+    return made
+
+
+def save_tiny_model(
+    folder: str | Path, family: str = "llama", *, seed: int = 0, context: int = 256, chat: bool = True
+) -> Path:
+    """Save a causal language model with random weights, as safetensors with its tokenizer; returns the folder.
+
+    `family` is "llama" (its tokenizer adds a BOS), "qwen2", "qwen3", "mistral" (attends to the last 8 tokens only) or
+    "gpt2". The same seed gives the same weights.
+    """
+    import torch
+
+    tokenizer = tiny_tokenizer(bos=family == "llama", chat=chat)
+    ids = {name: getattr(tokenizer, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
+    config = _config(family, vocab_size=len(tokenizer), max_position_embeddings=context, **ids)
+    with quiet(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = _architecture(family)(config)
+        model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return Path(folder)
+
+
+def save_tiny_adapter(folder: str | Path, base: str | Path, *, seed: int = 0, rank: int = 4) -> Path:
+    """Save a LoRA adapter with random, non-zero weights for a model folder; returns its folder."""
+    import peft
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    config = peft.LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM")
+    with quiet(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = peft.get_peft_model(AutoModelForCausalLM.from_pretrained(str(base)), config)
+        for name, weight in model.named_parameters():
+            if "lora_B" in name:  # zero at birth, which would make the adapter do nothing
+                torch.nn.init.normal_(weight, std=_WEIGHT)
+        model.save_pretrained(str(folder))
+    return Path(folder)
+
+
+def _config(family: str, **common: Any) -> Any:
+    import transformers
+
+    common["initializer_range"] = _WEIGHT
+    match family:
+        case "llama":
+            return transformers.LlamaConfig(**common, **_SIZES)
+        case "qwen2":
+            return transformers.Qwen2Config(**common, **_SIZES)
+        case "qwen3":
+            return transformers.Qwen3Config(**common, **_SIZES, head_dim=8)
+        case "mistral":
+            return transformers.MistralConfig(**common, **_SIZES, sliding_window=8)
+        case "gpt2":
+            return transformers.GPT2Config(**common, n_embd=32, n_layer=2, n_head=4)
+    raise UsageError(f"there is no tiny {family!r}; there are 'llama', 'qwen2', 'qwen3', 'mistral' and 'gpt2'")
+
+
+def _architecture(family: str) -> Any:
+    import transformers
+
+    names = {"llama": "Llama", "qwen2": "Qwen2", "qwen3": "Qwen3", "mistral": "Mistral", "gpt2": "GPT2LMHead"}
+    suffix = "Model" if family == "gpt2" else "ForCausalLM"
+    return getattr(transformers, names[family] + suffix)
