@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import copy
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -27,16 +28,12 @@ class Echo:
         self.prompts: list[Prompt] = []
         self.calls: list[tuple[int, int]] = []
         self.closed = 0
-        self.ended = 0
 
     async def __call__(self, prompt: Prompt, n: int, *, start: int = 0) -> AsyncGenerator[Draw, None]:
         self.prompts.append(prompt)
         self.calls.append((start, n))
-        try:
-            for index in range(start, start + n):
-                yield self._answer(prompt, index)
-        finally:
-            self.ended += 1
+        for index in range(start, start + n):
+            yield self._answer(prompt, index)
 
     async def stream(self, prompt: Prompt, index: int) -> AsyncGenerator[Delta, None]:
         yield Delta(text="so: ")
@@ -165,12 +162,50 @@ async def test_what_the_generator_raises_is_raised() -> None:
         await _drawn(Variations(Echo(), ["a"]), 3, prompt=Prompt(id="p", messages=({"role": "system", "content": ""},)))
 
 
-async def test_closing_closes_every_draw() -> None:
-    echo = Echo()
-    async with aclosing(Variations(echo, ["a", "b", "c"])(PROMPT, 9)) as draws:
+class Endless:
+    """Never comes to an end by itself; keeps what it handed out, so that no garbage collector does closing's work."""
+
+    def __init__(self) -> None:
+        self.held: list[Any] = []
+        self.ended: list[int] = []
+
+    def __call__(self, prompt: Prompt, n: int, *, start: int = 0) -> Any:
+        self.held.append(self._draw(start))
+        return self.held[-1]
+
+    def stream(self, prompt: Prompt, index: int) -> Any:
+        self.held.append(self._grow(index))
+        return self.held[-1]
+
+    async def _draw(self, start: int) -> AsyncGenerator[Draw, None]:
+        try:
+            yield Candidate(index=start, text="")
+            await asyncio.Event().wait()
+        finally:
+            self.ended.append(start)
+
+    async def _grow(self, index: int) -> AsyncGenerator[Delta, None]:
+        try:
+            while True:
+                yield Delta(text="x")
+        finally:
+            self.ended.append(index)
+
+
+async def test_closing_ends_every_draw_under_way() -> None:
+    endless = Endless()
+    async with aclosing(Variations(endless, ["a", "b", "c"])(PROMPT, 9)) as draws:
         async for _ in draws:
             break
-    assert echo.ended == len(echo.calls) > 0
+    assert sorted(endless.ended) == list(range(9))
+
+
+async def test_closing_a_stream_ends_its_draw() -> None:
+    endless = Endless()
+    async with aclosing(Variations(endless, ["a", "b"]).stream(PROMPT, 3)) as deltas:
+        async for _ in deltas:
+            break
+    assert endless.ended == [3]
 
 
 async def test_a_draw_is_streamed_with_its_variation() -> None:
