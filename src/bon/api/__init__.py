@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
+from bon import score
 from bon.api import blocking
 from bon.api.job import Job, build_scorers, make_job
 from bon.api.prompts import as_prompt, prompt, with_defaults
@@ -95,12 +96,12 @@ async def abest_of_n(
     return decide(pool, job.selector, seed=int(asked.request.get("seed") or 0), hook=builder.hook)
 
 
-def default_scorer(prompt: Prompt) -> str:
-    """`math` where there is a reference, else `heuristic`, which says once on stderr that it is no reward model."""
-    if prompt.reference is not None:
-        return "math"
-    _say_heuristic()
-    return "heuristic"
+def default_scorer(prompt: Prompt) -> Scorer:
+    """`math` where there is a reference, else `heuristic`, and once a line on stderr that it is no reward model."""
+    chosen = score.default_scorer(prompt)
+    if chosen is score.heuristic:
+        _say_heuristic()
+    return chosen
 
 
 @cache

@@ -29,6 +29,10 @@ def command(what: str | None, as_json: bool) -> None:
         sys.stdout.write(json.dumps(shown, ensure_ascii=False) + "\n")
         return
     console = Console()
+    if not console.is_terminal:
+        for seam, rows in shown.items():
+            sys.stdout.writelines(f"{seam}\t{usage}\t{summary}\n" for usage, summary in rows.items())
+        return
     for seam, rows in shown.items():
         table = Table(box=None, pad_edge=False, show_header=False)
         table.add_column(no_wrap=True, style="bold")

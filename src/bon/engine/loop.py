@@ -14,6 +14,7 @@ from bon.engine.plan import Plan
 from bon.errors import BadReply, ModelError, ScoreError, Truncated, UsageError
 from bon.events import Drawn, Scored, Spending
 from bon.protocols import Scorer
+from bon.score import failure_of
 from bon.types import Candidate, Draw, Failure, Pool, Score, Spent, Usage
 
 __all__ = ["Loop"]
@@ -28,7 +29,7 @@ class _Landing:
     scorer: str
     candidates: Sequence[Candidate]
     scores: Sequence[Score]
-    failure: Failure | None = None
+    failures: Sequence[Failure] = ()
 
 
 class Loop:
@@ -209,18 +210,20 @@ class Loop:
                 raise ScoreError(
                     f"scorer {name!r} gave {scores!r:.200} for {len(group)} candidates; one Score each wanted"
                 )
+        except (UsageError, ModelError):
+            raise  # it would be the same for every candidate of every prompt
         except Exception as error:  # noqa: BLE001  # a failure is data
             index = group[0].index if len(group) == 1 else None
             failure = Failure.of(error, stage="score", index=index, by=name)
             missing = Score.missing(f"{failure.error}: {failure.message}")
-            return _Landing(name, group, (missing,) * len(group), failure)
-        return _Landing(name, group, scores)
+            return _Landing(name, group, (missing,) * len(group), (failure,))
+        found = (failure_of(score, index=c.index, by=name) for c, score in zip(group, scores, strict=True))
+        return _Landing(name, group, scores, [failure for failure in found if failure])
 
     def _land_scores(self, landing: _Landing) -> None:
         indices = tuple(candidate.index for candidate in landing.candidates)
         self.unscored.difference_update((landing.scorer, index) for index in indices)
-        if landing.failure:
-            self.failures.append(landing.failure)
+        self.failures += landing.failures
         for score in landing.scores:
             if score.usage is not None:
                 self.calls += 1

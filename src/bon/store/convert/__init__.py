@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import islice
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -96,8 +97,8 @@ def converted(name: str, path: PathLike, **options: Any) -> Iterator[Prompt] | I
     return found.function(path, **options)
 
 
-def convert(name: str, path: PathLike, output: PathLike, **options: Any) -> int:
-    """Convert a data set into a file of prompts or pools, atomically; how many there are. See `converted`."""
+def convert(name: str, path: PathLike, output: PathLike, *, limit: int | None = None, **options: Any) -> int:
+    """Convert a data set, or its first `limit` rows, into a file, atomically; how many there are. See `converted`."""
     count = 0
 
     def counted(rows: Iterator[Any]) -> Iterator[Any]:
@@ -106,7 +107,7 @@ def convert(name: str, path: PathLike, output: PathLike, **options: Any) -> int:
             count += 1
             yield row
 
-    rows = counted(converted(name, path, **options))
+    rows = counted(islice(converted(name, path, **options), limit))
     if CONVERTERS[name].makes == "prompts":
         write_prompts(output, rows)
     else:
