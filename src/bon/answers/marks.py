@@ -11,30 +11,29 @@ __all__ = ["boxed_content", "marked"]
 _LONGEST = 200  # characters of a line that are read after a mark
 
 _BOX = re.compile(r"\\f?boxed\s?\{|\\f?boxed\s([^\s{}\\$]+)|\\.|[{}]", re.DOTALL)
-_MARK = re.compile(
-    r"""(?P<hashes>\#{4})
-      | (?: ^[ \t>*]{0,8} (?-i:A)\s?:
-          | \banswers?\b
-            (?: \s(?:to|for|of)\b [^.:=\n]{0,80}? )?                # the answer to the question is
-            [\s*_]{0,4}
-            (?: [:=] | \b(?:is|are|equals|(?:would|should|must|will)\sbe)\b\s?:? )
-        )
-        [*_ \t]{0,4} \n{0,2}""",
-    re.VERBOSE | re.IGNORECASE | re.MULTILINE,
+_HEADING = re.compile(r"\#{4}")
+_LETTER = re.compile(r"^[ \t>*]{0,8}A\s?:", re.MULTILINE)
+_ANSWER = re.compile(
+    r"""[Aa](?<!\w.)(?i:nswers?)\b
+        (?: \s(?:to|for|of)\b [^.:=\n]{0,80}? )?                # the answer to the question is
+        [\s*_]{0,4}
+        (?: [:=] | \b(?i:is|are|equals|(?:would|should|must|will)\sbe)\b\s?:? )""",
+    re.VERBOSE,
 )
 _SENTENCE_END = re.compile(r"[.!?](?=\s|$)")
 
 
 def marked(text: str) -> list[str]:
     """What stands after a mark, to the end of its sentence or line; the last mark first."""
-    found = []
-    for mark in _MARK.finditer(text):
-        line = text[mark.end() : mark.end() + _LONGEST].partition("\n")[0].strip()
-        if not mark["hashes"]:
-            found.append(_SENTENCE_END.split(line, maxsplit=1)[0])
-        elif quantity(line):  # else it is a heading
-            found.append(line)
-    return [segment for segment in reversed(found) if segment.strip()]
+    found: list[tuple[int, str]] = []
+    for pattern, sign in ((_HEADING, "####"), (_LETTER, "A"), (_ANSWER, "")):
+        for mark in pattern.finditer(text) if sign in text else ():
+            line = text[mark.end() : mark.end() + _LONGEST].lstrip("*_ \t\n").partition("\n")[0].strip()
+            if pattern is not _HEADING:
+                found.append((mark.start(), _SENTENCE_END.split(line, maxsplit=1)[0]))
+            elif quantity(line):
+                found.append((mark.start(), line))
+    return [segment for _, segment in sorted(found, reverse=True) if segment.strip()]
 
 
 def boxed_content(text: str) -> str | None:

@@ -12,7 +12,7 @@ _LONGEST = 300  # characters: what is longer is no answer, and reading it would 
 # What does not count: digits glued to letters (CO2), exponents, dates, versions. A minus after a digit, a letter or a
 # closing bracket is a subtraction. Quantifiers are possessive or bounded, so that no text makes the search backtrack.
 _NUMBER = re.compile(
-    r"""(?<![\w.^/]) (?<!\^\{)
+    r"""(?=[-+$€£¥.0-9]) (?<![\w.^/]) (?<!\^\{)
         (?P<sign> (?<![\w)\]}]) [-+]?\s? [$€£¥]?\s? -? )
         (?: (?P<whole>[0-9]++) \s (?=[0-9]+/[0-9]) )?                    # 1 1/2
         (?P<digits> [0-9]{1,3} (?:,[0-9]{3})++ (?![0-9]) (?:\.[0-9]++)? | [0-9]++ (?:\.[0-9]++)? | \.[0-9]++ )
@@ -55,7 +55,7 @@ def undressed(text: str) -> str:
 def quantity(text: str) -> str | None:
     """The number that a bare answer is, currency and unit words aside; None if it is anything more."""
     bare = plain(text).strip(" \t\r\n*_`")
-    for body in (bare, bare.strip("$")):  # a dollar sign is a currency, or the edge of a formula
+    for body in (bare, bare.strip("$ ")):  # a dollar sign is a currency, or the edge of a formula
         match = _NUMBER.match(body)
         if match and _UNITS.fullmatch(body, match.end()):
             return _representative(match)

@@ -18,14 +18,14 @@ _HALF_LENGTH = 20  # words at which the length counts half
 _ENOUGH_MARKERS = 4  # different ones
 _TRUNCATED = 0.5  # what an answer cut by max_tokens is worth of a whole one
 
-_MARKERS = re.compile(
-    r"\b(because|since|therefore|thus|hence|so|first|second|then|next|finally|step|if)\b|(=)", re.IGNORECASE
+_PUNCTUATION = ".,;:!?()[]{}\"'*_`"
+_MARKERS = frozenset(
+    "because since therefore thus hence so if first second then next finally step".split()  # noqa: SIM905  # it reads better
 )
-_HEDGES = re.compile(
-    r"\b(?:maybe|perhaps|possibly|probably|might|unsure|unclear|i guess|i think|not sure|(?:don['’]t|do not) know"
-    r"|(?:can['’]t|cannot) (?:say|tell|answer))\b",
-    re.IGNORECASE,
-)
+_HEDGES = (
+    "maybe", "perhaps", "possibly", "probably", "might", "unsure", "unclear", "i guess", "i think", "not sure",
+    "don't know", "do not know", "can't say", "cannot say", "can't answer", "cannot answer",
+)  # fmt: skip
 _ENDED = re.compile(r"[.!?)\]}»\"'`*$]\s*\Z")
 
 
@@ -36,7 +36,7 @@ def heuristic(prompt: Prompt, candidate: Candidate) -> Score:  # noqa: ARG001  #
     The sum of five parts, each in [0, 1] and better when higher, times their `WEIGHTS`:
 
     - length: w / (w + 20) for w words;
-    - reasoning: how many different words of reasoning (because, therefore, first, ...) or equals signs, over 4;
+    - reasoning: how many of the signs of reasoning (because, therefore, first, ..., =) occur, over 4, at most 1;
     - answer: 1 if an answer is announced (boxed, "the answer is", "####"), 0.5 if the text comes to an end, else 0;
     - variety: the share of different three-word sequences; text that repeats itself has few;
     - certainty: 1 / (1 + h) for h hedges (maybe, perhaps, I think, not sure, ...).
@@ -44,11 +44,12 @@ def heuristic(prompt: Prompt, candidate: Candidate) -> Score:  # noqa: ARG001  #
     An answer cut by max_tokens counts half. An empty one is worth 0; one that only calls tools has no score.
     """
     text = candidate.text
-    words = text.lower().split()
+    words = [word.strip(_PUNCTUATION) or word for word in text.lower().replace("’", "'").split()]
     if not words:
         has_calls = bool(candidate.tool_calls)
         return Score.missing("tool calls without text") if has_calls else Score(value=0.0, reason="empty text")
-    markers = {(word or sign).lower() for word, sign in _MARKERS.findall(text)}
+    markers = _MARKERS.intersection(words) | ({"="} if "=" in text else set())
+    spaced = f" {' '.join(words)} "
     trigrams = list(zip(words, words[1:], words[2:], strict=False))
     marked = bool(answers.marked(text)) or answers.boxed(text) is not None
     parts = {
@@ -56,7 +57,7 @@ def heuristic(prompt: Prompt, candidate: Candidate) -> Score:  # noqa: ARG001  #
         "reasoning": min(1.0, len(markers) / _ENOUGH_MARKERS),
         "answer": 1.0 if marked else 0.5 if _ENDED.search(text) else 0.0,
         "variety": len(set(trigrams)) / len(trigrams) if trigrams else 1.0,
-        "certainty": 1 / (1 + len(_HEDGES.findall(text))),
+        "certainty": 1 / (1 + sum(spaced.count(f" {hedge} ") for hedge in _HEDGES)),
     }
     value = math.fsum(WEIGHTS[name] * part for name, part in parts.items())
     if candidate.finish_reason == "length":
