@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from inspect import signature
 from typing import Any
 
 from bon.answers import extractor
@@ -60,6 +62,7 @@ def make_job(
     built = builder.generator(generator or defaults.get("generator", "local"))
     scorers = build_scorers(builder, scorer)
     selector = builder.selector(select or defaults.get("select", "argmax"))
+    _check_by(selector, scorers)
     chosen = extract or defaults.get("extract")
     if chosen is None and _votes(selector, scorers):
         chosen = "any"
@@ -92,6 +95,18 @@ def build_scorers(builder: Builder, scorer: str | Scorer | Sequence[str | Scorer
             raise UsageError(f"two scorers are named {built.name!r}; give one another name: {built.spec}?name=...")
         scorers[built.name] = built
     return scorers
+
+
+def _check_by(selector: BuiltSelector, scorers: Mapping[str, BuiltScorer]) -> None:
+    """Refuse, before anything is spent, a selector that could not tell by which scorer to go."""
+    rule = selector.thing
+    if not isinstance(rule, partial) or "by" not in signature(rule.func).parameters or not scorers:
+        return
+    by, names = rule.keywords.get("by"), ", ".join(map(repr, scorers))
+    if by is None and len(scorers) > 1:
+        raise UsageError(f"which scorer decides? There are {names}; name one: --by NAME, or {selector.name}?by=NAME")
+    if by is not None and by not in scorers:
+        raise UsageError(f"{selector.name!r} is to go by {by!r}, but the scorers are {names}")
 
 
 def _votes(selector: BuiltSelector, scorers: Mapping[str, BuiltScorer]) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -15,7 +14,7 @@ from bon.registry.budgets import BUDGETS
 from bon.registry.built import BuiltBudget, BuiltGenerator, BuiltScorer, BuiltSelector
 from bon.registry.config import Config, load_config
 from bon.registry.generators import GENERATORS
-from bon.registry.kinds import Kind, find_kind, import_function
+from bon.registry.kinds import Kind, attribute_of, find_kind, find_module
 from bon.registry.scorers import SCORERS, as_scorer
 from bon.registry.selectors import SELECTORS
 from bon.registry.spec import Spec, parse_spec
@@ -29,8 +28,6 @@ KINDS: Mapping[str, Mapping[str, Kind]] = {
     "budget": BUDGETS,
 }
 """By seam: bon's own kinds."""
-
-_FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
 class Builder:
@@ -79,8 +76,8 @@ class Builder:
         spec = self.resolved(seam, text, ())
         spec = replace(spec, options={**spec.options, **options})
         kinds = KINDS[seam]
-        if spec.kind not in kinds and _FUNCTION.fullmatch(f"{spec.kind}:{spec.target}"):
-            return spec, import_function(spec)
+        if spec.kind not in kinds and (module := find_module(spec)):
+            return spec, attribute_of(module, spec)
         return spec, find_kind(seam, spec, kinds).make(spec, self)
 
     def resolved(self, seam: str, text: str, seen: tuple[str, ...] = ()) -> Spec:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from bon.errors import SpecError
@@ -17,7 +19,9 @@ from bon.registry.spec import Spec
 if TYPE_CHECKING:
     from bon.registry.builder import Builder
 
-__all__ = ["Kind", "find_kind", "import_function", "known_options"]
+__all__ = ["Kind", "attribute_of", "find_kind", "find_module", "known_options"]
+
+_FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,20 +53,23 @@ def find_kind(seam: str, spec: Spec, kinds: Mapping[str, Kind]) -> Kind:
     )
 
 
-def import_function(spec: Spec) -> Any:
-    """What `module:function` names; modules of the current folder are found too.
-
-    Raises `SpecError` where the module or the name in it is missing.
-    """
+def find_module(spec: Spec) -> ModuleType | None:
+    """The module that `module:function` names, None where there is none; those of the current folder are found too."""
+    if not _FUNCTION.fullmatch(f"{spec.kind}:{spec.target}"):
+        return None
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
     try:
-        module = importlib.import_module(spec.kind)
+        return importlib.import_module(spec.kind)
     except ModuleNotFoundError as error:
-        if error.name and spec.kind.startswith(error.name):
-            raise SpecError(f"{spec.text!r}: there is no module {error.name!r} to import") from error
-        raise
+        if error.name and f"{spec.kind}.".startswith(f"{error.name}."):
+            return None
+        raise  # the module is there, and something that it imports is not
+
+
+def attribute_of(module: ModuleType, spec: Spec) -> Any:
+    """What `module:function` names in its module. Raises `SpecError` where it is not there."""
     try:
         return getattr(module, spec.target)
     except AttributeError:
