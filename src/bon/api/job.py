@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from inspect import signature
 from typing import Any
 
 from bon.answers import extractor
 from bon.api.prompts import with_defaults
+from bon.budgets import Threshold
 from bon.engine import Plan
 from bon.errors import UsageError
 from bon.protocols import Budget, Extractor, Generator, Scorer, Selector
-from bon.registry import Builder, BuiltScorer, BuiltSelector
+from bon.registry import Builder, BuiltBudget, BuiltScorer, BuiltSelector
 from bon.types import Prompt
 
 __all__ = ["Job", "build_scorers", "make_job"]
@@ -70,7 +71,7 @@ def make_job(
         plan=Plan(
             generator=built,
             scorers=scorers,
-            budget=builder.budget(budget or "fixed"),
+            budget=_going_by(builder.budget(budget or "fixed"), scorers),
             extract=extractor(chosen) if isinstance(chosen, str) else chosen,
             hook=builder.hook,
         ),
@@ -107,6 +108,19 @@ def _check_by(selector: BuiltSelector, scorers: Mapping[str, BuiltScorer]) -> No
         raise UsageError(f"which scorer decides? There are {names}; name one: --by NAME, or {selector.name}?by=NAME")
     if by is not None and by not in scorers:
         raise UsageError(f"{selector.name!r} is to go by {by!r}, but the scorers are {names}")
+
+
+def _going_by(budget: BuiltBudget, scorers: Mapping[str, BuiltScorer]) -> BuiltBudget:
+    """A budget that reads a score, told which; refused, before anything is spent, where that cannot be known."""
+    rule = budget.thing
+    if not isinstance(rule, Threshold):
+        return budget
+    names = ", ".join(map(repr, scorers)) or "none"
+    by = rule.by or (next(iter(scorers)) if len(scorers) == 1 else None)
+    if by is None or by not in scorers:
+        what = "does not say which scorer it reads" if by is None else f"reads {by!r}"
+        raise UsageError(f"{budget.name!r} {what}, and the scorers are {names}; name one: {budget.name}:...?by=NAME")
+    return BuiltBudget(replace(rule, by=by), spec=budget.spec, name=budget.name)
 
 
 def _votes(selector: BuiltSelector, scorers: Mapping[str, BuiltScorer]) -> bool:

@@ -37,8 +37,18 @@ def _recorded(spec: Spec, builder: Builder) -> Scorer:  # noqa: ARG001
     return score.recorded(Path(spec.target))
 
 
+def _selfcertainty(spec: Spec, builder: Builder) -> Scorer:  # noqa: ARG001
+    options = known_options(spec, "kind")
+    return score.SelfCertainty(**options) if options else score.selfcertainty
+
+
 SCORERS: Mapping[str, Kind] = {
     **{name: _plain(name, scorer) for name, scorer in score.SCORERS.items()},
+    "selfcertainty": Kind(
+        usage="selfcertainty[?kind=exact|top|sampled]",
+        summary="how sure the generator was of its own tokens (Kang et al. 2025); it must give logprobs",
+        make=_selfcertainty,
+    ),
     "recorded": Kind(usage="recorded:FILE", summary="verdicts read from a file", make=_recorded),
 }
 """Kind of scorer -> how it is written, what it is, how it is made."""

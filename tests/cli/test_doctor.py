@@ -1,0 +1,98 @@
+"""`bon doctor`, against a real endpoint in another process and against scorers of ours."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable, Sequence
+from subprocess import CompletedProcess
+
+import pytest
+
+from bon.generate.openai import OpenAIGenerator
+from bon.score import agreement, heuristic, selfcertainty
+from bon.testing import Fault, FaultServer, Scripted
+from bon.testing.examine import Finding, examine_generator, examine_scorer
+from bon.types import Pool, Score
+
+Bon = Callable[..., CompletedProcess[str]]
+
+
+async def verdicts(findings: AsyncIterator[Finding]) -> dict[str, str]:
+    return {finding.check: finding.verdict async for finding in findings}
+
+
+async def test_a_scripted_generator_is_seen_as_what_it_is() -> None:
+    found = await verdicts(examine_generator(Scripted(lambda prompt, index: f"draw {index} of a colour")))
+    assert found["answers"] == "yes"
+    assert found["seed"] == "yes"
+    assert found["streams"] == "yes"
+    assert found["logprobs"] == "no"
+    assert found["temperature 0"] == "no", "it says another thing at each index, whatever the temperature"
+    assert found["honours n"] == "unknown"
+
+
+async def test_a_generator_that_answers_nothing_is_told_in_one_finding() -> None:
+    findings = [finding async for finding in examine_generator(Scripted([OSError("down")]))]
+    assert [(finding.check, finding.verdict) for finding in findings] == [("answers", "no")]
+    assert "OSError: down" in findings[0].detail
+
+
+@pytest.mark.parametrize("honours", [True, False])
+async def test_an_endpoint_that_ignores_n_is_found_out(honours: bool) -> None:
+    faults = None if honours else Fault(choices=lambda n: 1)
+    async with FaultServer(faults=faults) as server:
+        generator = OpenAIGenerator("m", url=server.url)
+        found = await verdicts(examine_generator(generator))
+        generator.close()
+    assert found["answers"] == "yes"
+    assert found["honours n"] == ("yes" if honours else "no")
+
+
+@pytest.mark.parametrize("scorer", [heuristic, agreement])
+async def test_sound_scorers_pass(scorer: Callable[..., object]) -> None:
+    assert set((await verdicts(examine_scorer(scorer))).values()) == {"yes"}  # type: ignore[arg-type]
+
+
+async def test_a_scorer_without_anything_to_score_says_why() -> None:
+    findings = [finding async for finding in examine_scorer(selfcertainty)]
+    assert findings[0].verdict == "no"
+    assert "missing because" in findings[0].detail
+
+
+async def test_a_scorer_that_looks_at_positions_is_found_out() -> None:
+    class Positions:
+        pointwise = True
+
+        async def __call__(self, pool: Pool) -> Sequence[Score]:
+            return [Score(value=float(position)) for position in range(len(pool))]
+
+    found = await verdicts(examine_scorer(Positions()))
+    assert found["the same in any order"] == "no"
+    assert found["the same alone as in a batch"] == "no"
+
+
+async def test_a_scorer_with_a_memory_is_found_out() -> None:
+    calls = 0
+
+    async def moody(pool: Pool) -> Sequence[Score]:
+        nonlocal calls
+        calls += 1
+        return [Score(value=float(calls))] * len(pool)
+
+    assert (await verdicts(examine_scorer(moody)))["the same again"] == "no"
+
+
+def test_the_command_tells_generators_from_scorers(bon: Bon) -> None:
+    generator = json.loads(bon("doctor", "tiny:model", "--as", "generator", "--json").stdout)
+    assert generator[0]["check"] == "answers"
+    scorer = json.loads(bon("doctor", "heuristic", "--json").stdout)
+    assert scorer[0]["check"] == "scores"
+    unclear = bon("doctor", "tiny:model", check=False)
+    assert unclear.returncode == 2
+    assert "--as" in unclear.stderr
+
+
+def test_an_endpoint_that_is_not_there_is_exit_1(bon: Bon) -> None:
+    done = bon("doctor", "openai:m@http://127.0.0.1:9/v1", check=False)
+    assert done.returncode == 1
+    assert done.stdout.split()[:2] == ["no", "answers:"]
