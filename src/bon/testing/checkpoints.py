@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from bon.errors import UsageError
-from bon.models.transformers import quiet
+from bon.models.transformers import load_language_model, quiet
 
-__all__ = ["save_tiny_adapter", "save_tiny_model", "tiny_tokenizer"]
+__all__ = ["save_tiny_adapter", "save_tiny_gguf", "save_tiny_model", "tiny_tokenizer"]
 
 _SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 _TEMPLATE = (
@@ -100,6 +102,65 @@ def save_tiny_adapter(folder: str | Path, base: str | Path, *, seed: int = 0, ra
                 torch.nn.init.normal_(weight, std=_WEIGHT)
         model.save_pretrained(str(folder))
     return Path(folder)
+
+
+def save_tiny_gguf(path: str | Path, *, seed: int = 0, context: int = 256, chat: bool = True) -> Path:
+    """Save the tiny "gpt2" of the same seed as a float32 GGUF file; returns its path.
+
+    Its architecture is one that llama.cpp reads and openvino-genai does not.
+    """
+    import gguf
+
+    with TemporaryDirectory() as folder:
+        lm = load_language_model(save_tiny_model(folder, "gpt2", seed=seed, context=context, chat=chat), device="cpu")
+    config, weights = lm.model.config, {name: w.numpy() for name, w in lm.model.transformer.state_dict().items()}
+    writer = gguf.GGUFWriter(str(path), "gpt2")
+    writer.add_context_length(context)
+    writer.add_embedding_length(config.n_embd)
+    writer.add_feed_forward_length(4 * config.n_embd)
+    writer.add_block_count(config.n_layer)
+    writer.add_head_count(config.n_head)
+    writer.add_layer_norm_eps(config.layer_norm_epsilon)
+    _add_tokenizer(writer, lm.tokenizer)
+    for name, weight in weights.items():
+        # GPT-2 keeps the matrices of its layers transposed, and its embeddings not.
+        turned = weight.T if weight.ndim == 2 and name.startswith("h.") else weight
+        writer.add_tensor(_gguf_name(name), turned.astype("float32", order="C"))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return Path(path)
+
+
+def _add_tokenizer(writer: Any, tokenizer: Any) -> None:
+    import gguf
+
+    model = json.loads(tokenizer.backend_tokenizer.to_str())["model"]
+    tokens = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
+    kinds = [gguf.TokenType.CONTROL if token in _SPECIAL else gguf.TokenType.NORMAL for token in tokens]
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("gpt-2")
+    writer.add_token_list(tokens)
+    writer.add_token_types(kinds)
+    writer.add_token_merges([" ".join(pair) for pair in model["merges"]])
+    writer.add_eos_token_id(tokenizer.eos_token_id)
+    writer.add_pad_token_id(tokenizer.pad_token_id)
+    writer.add_add_bos_token(False)
+    if tokenizer.chat_template:
+        writer.add_chat_template(tokenizer.chat_template)
+
+
+def _gguf_name(name: str) -> str:
+    """What GGUF calls a weight of transformers' GPT2Model."""
+    ours = {
+        "wte": "token_embd", "wpe": "position_embd", "ln_f": "output_norm", "ln_1": "attn_norm", "ln_2": "ffn_norm",
+        "attn.c_attn": "attn_qkv", "attn.c_proj": "attn_output", "mlp.c_fc": "ffn_up", "mlp.c_proj": "ffn_down",
+    }  # fmt: skip
+    *block, kind = name.removeprefix("h.").split(".") if name.startswith("h.") else name.split(".")
+    if name.startswith("h."):
+        return f"blk.{block[0]}.{ours['.'.join(block[1:])]}.{kind}"
+    return f"{ours['.'.join(block)]}.{kind}"
 
 
 def _config(family: str, **common: Any) -> Any:
