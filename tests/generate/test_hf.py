@@ -18,6 +18,7 @@ from bon.generate.hf import HFGenerator
 from bon.generate.request import draw_seed
 from bon.models.transformers import LanguageModel, encode_chat, load_language_model, render_chat
 from bon.protocols import StreamingGenerator
+from bon.testing import check_generator
 from bon.testing.checkpoints import save_tiny_model
 from bon.types import Candidate, Draw, Failure, Prompt, as_messages
 
@@ -54,6 +55,11 @@ def endless(llama: LanguageModel) -> LanguageModel:
 
 def ask(text: str = QUESTION, **request: Any) -> Prompt:
     return Prompt(id="p", messages=as_messages(text), request=request)
+
+
+async def test_a_generator_keeps_its_promises(llama: LanguageModel, endless: LanguageModel) -> None:
+    for lm in (llama, endless):
+        await check_generator(HFGenerator(lm), prompt=ask(max_tokens=20), repeatable=True)
 
 
 async def draws(generator: HFGenerator, prompt: Prompt, n: int, start: int = 0) -> list[Draw]:

@@ -67,7 +67,7 @@ class HFGenerator:
         if rows < 1:
             raise UsageError(f"rows is how many draws grow together, 1 or more, not {rows!r}")
         self.name = name or f"hf:{model.name if isinstance(model, LanguageModel) else model}"
-        self.defaults: Mapping[str, Any] = {**DEFAULT_REQUEST, **(defaults or {})}
+        self.defaults: Mapping[str, Any] = DEFAULT_REQUEST if defaults is None else defaults
         self._load: Callable[[], LanguageModel] = (
             (lambda: model) if isinstance(model, LanguageModel) else lambda: load_language_model(model, **loading)
         )
