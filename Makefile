@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 WORKERS ?= 2
 
-.PHONY: demo test slow check lint types layers format bench lock clean
+.PHONY: demo test slow check lint types layers format docs bench lock clean
 
 demo: $(VENV)/.demo
 	$(BIN)/bon ask "Why is the sky blue?" -n 8 --max-tokens 128
@@ -34,6 +34,11 @@ layers: $(VENV)/.dev
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+docs: $(VENV)/.dev
+	for page in docs/cli.md docs/api.md ARCHITECTURE.md; do \
+		$(BIN)/python scripts/reference.py $$(basename $$page) > $$page.new && mv $$page.new $$page || exit 1; \
+	done
 
 bench: $(VENV)/.dev
 	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
