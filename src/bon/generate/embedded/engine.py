@@ -1,0 +1,164 @@
+"""All draws under way in the worker process: admitted to one batch, stepped together, and ended."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+from bon.errors import ModelError, Rejected
+from bon.generate.embedded.live import Live, configured
+from bon.generate.embedded.load import BLOCK, Model, plain
+from bon.generate.embedded.prompts import Prompts
+from bon.generate.embedded.wire import Draw, Refused, Reply, Sampling
+
+__all__ = ["Engine"]
+
+_EDGES = 2 * BLOCK
+"""Tokens of cache that an answer may leave unused in its first and its last block."""
+_COMPANY = Sampling(max_tokens=1024, ignore_eos=True, temperature=0.0)
+
+
+class Engine:
+    """Draws from one pipeline, all prompts' draws in one batch.
+
+    The first draw of a prompt reads it, the others wait until it has its first token and then share what it read:
+    asked for together they would each read it themselves. A draw also waits until the most tokens it may need are
+    free in the cache, first come, first served, so that none is thrown out half-way.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self._pipeline = model.pipeline()
+        self._prompts = Prompts(model.tokenizer)
+        self._waiting: deque[Live] = deque()
+        self._running: list[Live] = []
+        self._company: Any = None
+        self._requests = 0
+        self._proven: set[str] = set()
+
+    @property
+    def idle(self) -> bool:
+        return not (self._waiting or self._running)
+
+    def add(self, draw: Draw) -> Refused | None:
+        """Take a draw on, or say why it cannot be made."""
+        try:
+            prompt = self._prompts.read(draw)
+        except Rejected as error:
+            return Refused(id=draw.id, message=str(error))
+        length, context = len(prompt), self._model.context_length
+        if length >= context:
+            return Refused(
+                id=draw.id,
+                message=f"the prompt has {length} tokens, and the model's context of {context} must hold it and the "
+                "answer: shorten the prompt",
+            )
+        room = min(draw.sampling.max_tokens or context, context - length)
+        self._waiting.append(Live(draw=draw, prompt=prompt, room=room, asked=time.monotonic()))
+        return None
+
+    def cancel(self, id: int) -> None:  # noqa: A002  # the wire's name
+        """Drop a draw, if it is still under way."""
+        self._waiting = deque(live for live in self._waiting if live.draw.id != id)
+        for live in self._running:
+            if live.draw.id == id:
+                live.handle.cancel()
+        self._running = [live for live in self._running if live.draw.id != id]
+
+    def step(self) -> list[Reply]:
+        """One token for every running draw; what there is to tell of them."""
+        self._admit()
+        if self._model.opened.deterministic:
+            self._keep_company()
+        try:
+            self._pipeline.step()
+        except RuntimeError as error:
+            return self._recover(error)
+        now = time.monotonic()
+        refused = [live for live in self._running if live.ignored()]
+        for live in self._running:
+            live.read(now)
+        self._proven.update(live.draw.sampling.json_schema or "" for live in self._running if live.first_token)
+        telling = [live for live in self._running if live.wants_text(now)]
+        replies = [reply for live, texts in self._texts(telling) for reply in live.tell(texts, now)]
+        gone = {id(live) for live in refused}
+        self._running = [live for live in self._running if not live.finished and id(live) not in gone]
+        return replies + [_no_room(live) for live in refused]
+
+    def _texts(self, lives: Sequence[Live]) -> list[tuple[Live, list[str]]]:
+        """The text of each output of each draw: the detokenizer is asked once for all of them."""
+        ids = [output.ids for live in lives for output in live.outputs]
+        texts = iter(self._model.tokenizer.decode(ids) if ids else ())
+        return [(live, [live.prompt.opening + next(texts) for _ in live.outputs]) for live in lives]
+
+    def _admit(self) -> None:
+        """Start those who wait, in their order, as far as the cache reaches."""
+        reading = {live.prompt.key: live.first_token is None for live in self._running}
+        free = self._model.cache_tokens - self._held()
+        for live in tuple(self._waiting):
+            sharing = not self._model.opened.deterministic and live.prompt.key in reading
+            if sharing and reading[live.prompt.key]:
+                continue
+            cost = live.cost + _EDGES + (0 if sharing else len(live.prompt))
+            if cost > free and self._running:
+                break
+            self._waiting.remove(live)
+            self._start(live)
+            reading[live.prompt.key] = reading.get(live.prompt.key, True)
+            free -= cost
+
+    def _held(self) -> int:
+        """Tokens of cache that running draws may come to need."""
+        prompts = {live.prompt.key: len(live.prompt) for live in self._running}
+        shared = sum(prompts.values())
+        if self._model.opened.deterministic:
+            shared = sum(len(live.prompt) for live in self._running) + (_COMPANY.max_tokens or 0)
+        return shared + sum(live.cost + _EDGES for live in self._running)
+
+    def _start(self, live: Live) -> None:
+        live.handle = self._request(live.prompt.tokens, live.draw.sampling, live.room)
+        self._running.append(live)
+
+    def _request(self, tokens: Any, sampling: Sampling, room: int) -> Any:
+        own = self._pipeline.get_config()
+        config = configured(sampling, room=room, eos=own.eos_token_id, stop_ids=set(own.stop_token_ids))
+        self._requests += 1
+        return self._pipeline.add_request(self._requests, tokens, config)
+
+    def _keep_company(self) -> None:
+        """See to it that no draw is ever alone in the batch.
+
+        Matrix products of one row take another path through the library than those of more rows, which all round
+        alike: a draw that is never alone has the same bits whatever the others are.
+        """
+        if self._company is None or self._company.get_status().name != "RUNNING":
+            tokens = self._model.tokenizer.encode("a", add_special_tokens=False).input_ids
+            self._company = self._request(tokens, _COMPANY, _COMPANY.max_tokens or 1)
+
+    def _recover(self, error: RuntimeError) -> list[Reply]:
+        """Begin again with a new pipeline, without the draws that broke the old one: a failed step cannot be resumed.
+
+        What breaks a step is a JSON schema that the library cannot read. Raises ModelError where no draw has one.
+        """
+        broke = [live for live in self._running if (live.draw.sampling.json_schema or "") not in self._proven]
+        if not any(live.draw.sampling.json_schema for live in broke):
+            raise ModelError(f"openvino-genai failed: {plain(error)}") from error
+        broke = [live for live in broke if live.draw.sampling.json_schema]
+        others = [live for live in self._running if live not in broke]
+        for live in others:
+            live.restart()
+        self._running, self._company = [], None
+        self._waiting.extendleft(reversed(others))
+        self._pipeline = None  # its memory first
+        self._pipeline = self._model.pipeline()
+        return [Refused(id=live.draw.id, message=f"the JSON schema cannot be used: {plain(error)}") for live in broke]
+
+
+def _no_room(live: Live) -> Refused:
+    needed = live.cost + len(live.prompt)
+    return Refused(
+        id=live.draw.id,
+        message=f"the draw needs up to {needed} tokens of cache, more than there are: raise cache_tokens",
+    )
