@@ -16,11 +16,16 @@ import os
 import resource
 import statistics
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 
 import aiohttp
 import msgspec
 
+from bon.budgets import Fixed
+from bon.engine import Plan, run_many
 from bon.generate.openai import OpenAIGenerator
+from bon.protocols import Scorer
+from bon.score import heuristic
 from bon.types import Candidate, Prompt
 
 AT_ONCE = 64
@@ -136,11 +141,35 @@ async def _generate(url: str, calls: int, *, n: int) -> None:
     generator.close()
 
 
+async def engine(url: str, calls: int) -> None:
+    """The engine, best-of-8: eight prompts at a time, the heuristic scorer, the budget asked as each draw lands."""
+    generator = OpenAIGenerator("m", url=url, slots=AT_ONCE)
+    plan = Plan(generator=generator, budget=Fixed(8), scorers=SCORERS.get())
+    prompts = (Prompt(id=str(i), messages=MESSAGES, request={"seed": 1}) for i in range(calls // 8))
+    async for pool in run_many(prompts, plan, concurrency=AT_ONCE // 8):
+        if len(pool) != 8:
+            raise RuntimeError(f"draws failed: {pool.failures}")
+    generator.close()
+
+
+async def engine_scoring(url: str, calls: int) -> None:
+    """The same, and each candidate is scored by `heuristic` as it lands."""
+    token = SCORERS.set({"heuristic": heuristic})
+    try:
+        await engine(url, calls)
+    finally:
+        SCORERS.reset(token)
+
+
+SCORERS: ContextVar[dict[str, Scorer]] = ContextVar("scorers", default={})  # noqa: B039  # nobody changes it
+
 CONTENDERS: dict[str, Callable[[str, int], Awaitable[None]]] = {
     "raw asyncio": raw,
     "bare aiohttp": bare_aiohttp,
     "OpenAIGenerator, n=1": generator_singly,
     "OpenAIGenerator, n=8": generator_by_eight,
+    "engine, best-of-8": engine,
+    "engine, scoring too": engine_scoring,
 }
 
 

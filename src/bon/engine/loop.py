@@ -107,19 +107,20 @@ class Loop:
                 return
             if self._score({by: self.poolwise[by]}, self.candidates):
                 return
-        more = budget(self.snapshot())
+        pool = self.snapshot()
+        more = budget(pool)
         if more <= 0:
             await cancel(self.draws)
             self.draws.clear()
             self.flying.clear()
             return
-        waiting = len(self.flying) + len({index for _, index in self.unscored})
-        self._draw(more + getattr(budget, "wave", 0) - waiting)
+        waiting = len(self.flying) + (len({index for _, index in self.unscored}) if self.unscored else 0)
+        count = more + getattr(budget, "wave", 0) - waiting
+        if count > 0:
+            most = getattr(budget, "most", None)
+            self._draw(count if most is None else min(count, most - len(self.flying) - pool.landed))
 
     def _draw(self, count: int) -> None:
-        most = getattr(self.plan.budget, "most", None)
-        if most is not None:
-            count = min(count, most - len(self.flying) - self.snapshot().landed)
         for first, length in _free_runs(self.taken, count):
             indices = range(first, first + length)
             self.taken.update(indices)
