@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+import sys
+from collections.abc import Callable
+from typing import TextIO
 
 from bon.events import Drawn, Event, Hook, Retried, Scored, Selected
 from bon.types import Failure
 
-__all__ = ["both", "log_events"]
+__all__ = ["both", "log_events", "stage_lines"]
 
 
 def log_events(logger: logging.Logger | None = None) -> Hook:
@@ -33,6 +36,30 @@ def both(*hooks: Hook) -> Hook:
             each(event)
 
     return hook
+
+
+def stage_lines(stream: TextIO | None = None) -> Callable[[str, int, int | None], None]:
+    """A progress callback `(stage, done bytes, total bytes or None)` that writes to stderr.
+
+    In a terminal one line a stage that counts up, elsewhere one line a stage.
+    """
+    out = stream or sys.stderr
+    shown: dict[str, int] = {}
+
+    def progress(stage: str, done: int, total: int | None) -> None:
+        whole = total is not None and done >= total
+        step = done * 100 // total if total else done >> 20
+        if shown.get(stage) == step and not whole:
+            return
+        if out.isatty():
+            size = f"{done / 1e6:.0f} of {total / 1e6:.0f} MB" if total else f"{done / 1e6:.0f} MB"
+            out.write(f"\rbon: {stage} the embedded model: {size}" + ("\n" if whole else ""))
+            out.flush()
+        elif stage not in shown:
+            out.write(f"bon: {stage} the embedded model\n")
+        shown[stage] = step
+
+    return progress
 
 
 def _level(event: Event) -> int:

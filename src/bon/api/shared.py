@@ -6,6 +6,7 @@ import atexit
 from collections.abc import Callable
 from typing import Any
 
+from bon.observe import stage_lines
 from bon.registry import Builder, Built, BuiltGenerator, BuiltScorer, Config, load_config
 
 __all__ = ["SharedBuilder", "close", "shared_builder"]
@@ -44,7 +45,7 @@ def shared_builder(n: int | None = None) -> SharedBuilder:
     if config != _config:
         close()
         _config = config
-    return SharedBuilder(config, n=n)
+    return SharedBuilder(config, n=n, progress=stage_lines())
 
 
 def close() -> None:

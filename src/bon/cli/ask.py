@@ -15,6 +15,7 @@ from bon.cli.options import as_json, drawing, request_of, scoring, selecting, se
 from bon.engine import run
 from bon.errors import UsageError
 from bon.events import Event
+from bon.observe import stage_lines
 from bon.registry import Builder
 from bon.store.pools import dump_pool
 from bon.types import Message
@@ -61,7 +62,7 @@ def _ask(text: str, options: dict[str, Any]) -> tuple[Result, Console]:
     def hook(event: Event) -> None:
         live(event)
 
-    builder = Builder(n=options["n"], hook=hook)
+    builder = Builder(n=options["n"], hook=hook, progress=stage_lines())
     scorers = options["scorers"] or [builder.config.defaults.get("scorer") or default_scorer(asked)]
     job = make_job(
         builder,

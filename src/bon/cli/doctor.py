@@ -14,6 +14,7 @@ from rich.console import Console
 from bon.api import blocking
 from bon.cli.options import as_json
 from bon.errors import UsageError
+from bon.observe import stage_lines
 from bon.registry import KINDS, Builder
 from bon.testing.examine import Finding, examine_generator, examine_scorer
 
@@ -33,7 +34,7 @@ def command(spec: str, seam: str | None, as_json: bool) -> None:
     does it stop when nobody listens. A scorer: are its scores finite, and the same in any order and batch. It costs a
     handful of short draws. Exit code 1 if it does not answer, or does not score.
     """
-    builder = Builder()
+    builder = Builder(progress=stage_lines())
     console = Console(stderr=as_json, highlight=False)
     found: list[Finding] = []
     with ExitStack() as stack:

@@ -14,6 +14,7 @@ from bon.api.files import sample_file
 from bon.api.settings import begin, settings_of
 from bon.cli.options import as_json, concurrency, drawing, request_of, scoring
 from bon.cli.progress import count_lines, follow
+from bon.observe import stage_lines
 from bon.registry import Builder
 from bon.store.prompts import read_prompts
 
@@ -34,7 +35,7 @@ def command(prompts: Path, out: Path, **options: Any) -> None:
     Each pool is on disk as soon as it is done. The same command continues a run that was stopped; a larger -n adds to
     the candidates there are. Settings that would change what is drawn are refused for a file begun with others.
     """
-    builder = Builder(n=options["n"])
+    builder = Builder(n=options["n"], progress=stage_lines())
     job = make_job(
         builder,
         generator=options["generator"],

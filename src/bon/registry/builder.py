@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -33,11 +33,20 @@ KINDS: Mapping[str, Mapping[str, Kind]] = {
 class Builder:
     """Builds what specs name, under one configuration and for one hook."""
 
-    def __init__(self, config: Config | None = None, *, n: int | None = None, hook: Hook = no_hook) -> None:
+    def __init__(
+        self,
+        config: Config | None = None,
+        *,
+        n: int | None = None,
+        hook: Hook = no_hook,
+        progress: Callable[[str, int, int | None], None] | None = None,
+    ) -> None:
         self.config = load_config() if config is None else config
         self.n: int = n if n is not None else self.config.defaults.get("n", DEFAULT_N)
         """How many candidates a run draws where its budget does not say."""
         self.hook = hook
+        self.progress = progress
+        """Told of what takes long before a model can be used: stage, bytes done, bytes in all (None if unknown)."""
 
     @property
     def request(self) -> dict[str, Any]:

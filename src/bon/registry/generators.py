@@ -25,9 +25,11 @@ _REQUEST = (
 
 
 def _local(spec: Spec, builder: Builder) -> Generator:
-    from bon.models.pull import pull
+    from bon.models.pull import MODEL_NAME, pull
 
-    return _embedded(pull(), f"local:{spec.target or 'SmolLM2-135M-Instruct'}", spec, builder)
+    path = pull(progress=builder.progress)
+    name = MODEL_NAME if path.stem.startswith(MODEL_NAME) else path.stem
+    return _embedded(path, f"local:{name}", spec, builder)
 
 
 def _gguf(spec: Spec, builder: Builder) -> Generator:
@@ -42,14 +44,15 @@ def _embedded(path: Path, name: str, spec: Spec, builder: Builder) -> Generator:
     from bon.generate.embedded import EmbeddedGenerator, reads
     from bon.generate.llamacpp import LlamaCppGenerator
 
-    options = known_options(spec, "deterministic", "engine", *_REQUEST)
+    own = ("deterministic", "engine", "threads")
+    options = known_options(spec, *own, *_REQUEST)
     engine = options.pop("engine", None) or ("openvino" if reads(path) else "llama.cpp")
-    deterministic = bool(options.pop("deterministic", False))
+    deterministic, threads = bool(options.pop("deterministic", False)), options.pop("threads", None)
     defaults = {**builder.request, **options}
     if engine == "openvino":
-        return EmbeddedGenerator(path, name=name, defaults=defaults, deterministic=deterministic)
+        return EmbeddedGenerator(path, name=name, defaults=defaults, deterministic=deterministic, threads=threads)
     if engine == "llama.cpp":
-        return LlamaCppGenerator(path, name=name, defaults=defaults)
+        return LlamaCppGenerator(path, name=name, defaults=defaults, threads=threads)
     raise SpecError(f"{spec.text!r}: engine {engine!r} is unknown; there are 'openvino' and 'llama.cpp'")
 
 

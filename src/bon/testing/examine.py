@@ -106,7 +106,7 @@ async def _seeds(generator: Generator) -> Finding:
     one, other = await _texts(generator, _SHORT, 2)
     (again,) = await _texts(generator, _SHORT, 1)
     if one != again:
-        return _finding("seed", False, "the same seed gave another text: a draw cannot be repeated")
+        return _finding("seed", False, "the same seed gave another text when drawn alone: draws depend on their batch")
     if one == other:
         return _finding("seed", False, "two draws with different seeds are the same text")
     return _finding("seed", True, "the same seed gave the same text, another seed another one")
