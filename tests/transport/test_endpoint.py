@@ -166,10 +166,10 @@ async def test_no_more_calls_at_once_than_slots() -> None:
 @pytest.mark.parametrize(
     ("fault", "timeouts", "words"),
     [
-        (Fault(delay=5), Timeouts(first_byte=0.1), "not a byte for 0.1 s"),
-        (Fault(stall=(20, 5)), Timeouts(between_bytes=0.1), "not a byte for 0.1 s"),
-        (Fault(delay=5), Timeouts(total=0.1), "not done within 0.1 s"),
-        (Fault(stall=(20, 5)), Timeouts(total=0.1), "not done within 0.1 s"),
+        (Fault(delay=5), Timeouts(first_byte=0.3), "not a byte for 0.3 s"),
+        (Fault(stall=(20, 5)), Timeouts(between_bytes=0.3), "not a byte for 0.3 s"),
+        (Fault(delay=5), Timeouts(total=0.3), "not done within 0.3 s"),
+        (Fault(stall=(20, 5)), Timeouts(total=0.3), "not done within 0.3 s"),
     ],
 )
 async def test_deadlines(fault: Fault, timeouts: Timeouts, words: str) -> None:
@@ -184,7 +184,7 @@ async def test_deadlines(fault: Fault, timeouts: Timeouts, words: str) -> None:
 
 
 async def test_a_slow_answer_is_no_silent_one() -> None:
-    async with serving(Fault(stall=(20, 0.2)), timeouts=Timeouts(first_byte=0.1, between_bytes=2)) as (_, endpoint):
+    async with serving(Fault(stall=(20, 0.5)), timeouts=Timeouts(first_byte=0.3, between_bytes=5)) as (_, endpoint):
         assert await post(endpoint)
 
 
@@ -192,9 +192,29 @@ async def test_the_total_deadline_wins_over_retries() -> None:
     patient = Retries(attempts=1000, base=0.05, cap=0.05)
     async with serving(Fault(status=503), timeouts=Timeouts(total=0.5), retries=patient) as (_, endpoint):
         began = time.monotonic()
-        with pytest.raises(Unavailable):
+        with pytest.raises((Unavailable, TimedOut)):  # as the last attempt was over by then, or not
             await post(endpoint)
         assert time.monotonic() - began < 1.5
+
+
+async def test_the_total_deadline_runs_on_over_attempts() -> None:
+    slow_and_busy = Fault(status=503, delay=0.2)
+    patient = Retries(attempts=1000, base=0.0, cap=0.0)
+    async with serving(slow_and_busy, timeouts=Timeouts(total=0.5), retries=patient) as (server, endpoint):
+        with pytest.raises(TimedOut, match=r"not done within 0\.5 s"):
+            await post(endpoint)
+        assert len(server.ledger.calls) <= 3
+
+
+async def test_the_endpoints_pause_counts_for_those_who_only_wait_for_its_end() -> None:
+    faults = [Fault(status=429, headers={"retry-after-ms": "300"}), *[Fault(delay=0.3)] * 20]
+    sure = Retries(attempts=3, base=0.0, cap=0.0)
+    async with serving(faults, timeouts=Timeouts(total=0.4), retries=sure) as (server, endpoint):
+        told = asyncio.create_task(post(endpoint))
+        await server.ledger.until(started=1)
+        await asyncio.sleep(0.05)
+        ends = await asyncio.gather(told, post(endpoint), return_exceptions=True)
+        assert [type(end) for end in ends] == [TimedOut, TimedOut]
 
 
 async def test_waiting_for_our_own_slot_is_not_the_endpoints_fault() -> None:
@@ -248,21 +268,22 @@ async def test_a_stream_is_tried_again_until_it_begins_and_never_after() -> None
         assert endpoint.slots.taken == 0
 
 
-async def test_streams_use_their_connection_again() -> None:
-    async with serving() as (server, endpoint):
+async def test_a_stream_that_is_read_to_its_end_is_not_aborted() -> None:
+    async with FaultServer(pace=0.005) as server:  # the end of the body comes some time after [DONE]
+        endpoint = Endpoint(server.url)
         for _ in range(4):
             await events_of(endpoint)
         await server.ledger.until()
-        assert len(server.ledger.finished) == 4
-        assert not server.ledger.aborted
+        assert (len(server.ledger.finished), len(server.ledger.aborted)) == (4, 0)
+        endpoint.close()
 
 
 @pytest.mark.parametrize(
     ("fault", "timeouts"),
     [
-        (Fault(stall=(0, 5)), Timeouts(first_byte=0.1, between_bytes=9)),
-        (Fault(stall=(150, 5)), Timeouts(first_byte=9, between_bytes=0.1)),
-        (Fault(stall=(150, 5)), Timeouts(total=0.2)),
+        (Fault(stall=(0, 5)), Timeouts(first_byte=0.3, between_bytes=9)),
+        (Fault(stall=(150, 5)), Timeouts(first_byte=9, between_bytes=0.3)),
+        (Fault(stall=(150, 5)), Timeouts(total=0.4)),
     ],
 )
 async def test_deadlines_of_a_stream(fault: Fault, timeouts: Timeouts) -> None:
@@ -347,6 +368,7 @@ def from_a_thread(endpoint: Endpoint, loop: asyncio.AbstractEventLoop) -> Callab
     def go() -> None:
         asyncio.run_coroutine_threadsafe(post(endpoint), loop).result(5)
         endpoint.close()
+        assert not endpoint._sessions._open, "outside of a loop, close() returns when the sockets are closed"
 
     return go
 

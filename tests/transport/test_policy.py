@@ -60,4 +60,4 @@ def test_a_timeout_must_be_a_positive_number(wrong: float) -> None:
 def test_retries_that_cannot_be_are_refused() -> None:
     for wrong in ({"attempts": 0}, {"base": -1.0}, {"base": 40.0}):
         with pytest.raises(ValueError, match="attempts must be at least 1"):
-            Retries(**wrong)  # type: ignore[arg-type]
+            Retries(**wrong)

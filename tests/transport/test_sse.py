@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bon.transport.sse import EventReader
@@ -10,7 +10,8 @@ from bon.transport.sse import EventReader
 
 def independent(stream: str) -> list[str]:
     """The WHATWG rules, read line by line over the whole stream."""
-    events, data = [], []
+    events: list[str] = []
+    data: list[str] = []
     lines = stream.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").split("\n")
     for line in lines[:-1]:  # what has no end is no line
         if not line:
@@ -25,7 +26,22 @@ def independent(stream: str) -> list[str]:
 
 
 pieces = st.sampled_from(
-    ["data: ", "data:", "data", ": ping", "event: x", "id: 1", "\n", "\r\n", "\r", "\n\n", "{}", " é", "a:b"]
+    [
+        "data: x\r\n",
+        "data:y\n",
+        "data: z\r",
+        "data",
+        "data: ",
+        ": ping",
+        "event: x",
+        "id: 1",
+        "\n",
+        "\r\n",
+        "\r",
+        "\n\n",
+        " é",
+        "a:b",
+    ]
 )
 streams = st.lists(pieces, max_size=40).map("".join)
 
@@ -45,6 +61,7 @@ def test_any_stream_cut_anywhere_reads_the_same(stream: str, cuts: list[int], ma
 
 
 @given(streams)
+@example("data: a\r\ndata: b\r\n\r\ndata: c\r\n\r\n")
 def test_byte_by_byte(stream: str) -> None:
     data = stream.encode()
     assert read(data, list(range(len(data)))) == independent(stream)

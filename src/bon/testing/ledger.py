@@ -39,6 +39,9 @@ class Ledger:
         self._calls: list[Call] = []
         self._change = asyncio.Event()
 
+    def __len__(self) -> int:
+        return len(self._calls)
+
     @property
     def calls(self) -> tuple[Call, ...]:
         return tuple(self._calls)

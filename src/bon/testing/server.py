@@ -78,7 +78,7 @@ class FaultServer:
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         body = msgspec.json.decode(await request.read())
-        number = len(self.ledger.calls)
+        number = len(self.ledger)
         fault = schedule(self.faults)(number)
         headers = {name.lower(): value for name, value in request.headers.items()}
         self.ledger.begin(Call(number=number, request=body, headers=headers, started=time.monotonic(), fault=fault))

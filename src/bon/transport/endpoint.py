@@ -27,6 +27,8 @@ T = TypeVar("T")
 
 _STRAGGLERS = 0.25
 """Seconds that a stream is given to end after its last event, so that its connection can be used again."""
+_IN_ONE_PIECE = frozenset({"application/json", "text/html"})
+"""Content types that say that a stream is none; others are not believed, for endpoints misname streams."""
 _EXACT_TIMERS = 60.0
 """Seconds: longer deadlines may be rounded up to whole seconds, which spares the loop timers."""
 
@@ -115,7 +117,7 @@ class Endpoint:
     async def stream(
         self, path: str, body: bytes | Mapping[str, Any], *, last: bytes | None = None
     ) -> AsyncGenerator[bytes, None]:
-        """Send `body` and yield the data of each server-sent event; an answer that is no event stream is one event.
+        """Send `body` and yield the data of each server-sent event; an answer of JSON or HTML is one event.
 
         `last` is the data that ends the stream; it is yielded too. Nothing is sent again once the answer has begun.
         Closing this generator closes the connection, which tells the endpoint to stop.
@@ -125,7 +127,7 @@ class Endpoint:
         response = await self._open(self._url(path), _encoded(body))
         begun = False
         try:
-            if response.content_type != "text/event-stream":
+            if response.content_type in _IN_ONE_PIECE:
                 yield await response.read()
                 return
             reader = EventReader()

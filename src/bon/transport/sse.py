@@ -24,6 +24,8 @@ class EventReader:
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """The data of each event that these bytes complete, in order."""
+        if not chunk:
+            return []
         if self._after_return:
             chunk = chunk.removeprefix(b"\n")  # the other half of a \r\n that was cut in two
         self._after_return = chunk.endswith(b"\r")
