@@ -27,6 +27,7 @@ lint: $(VENV)/.dev
 
 types: $(VENV)/.dev
 	$(BIN)/mypy
+	$(BIN)/mypy tests/typing
 
 layers: $(VENV)/.dev
 	$(BIN)/lint-imports

@@ -15,6 +15,7 @@ from bon.api.result import Result, decide
 from bon.api.shared import close, shared_builder
 from bon.engine import run
 from bon.protocols import Budget, Extractor, Generator, Scorer, Selector
+from bon.score import ScorerLike
 from bon.types import Message, Prompt
 
 __all__ = [
@@ -38,7 +39,7 @@ def best_of_n(
     *,
     n: int | None = None,
     generator: str | Generator | None = None,
-    scorer: str | Scorer | Sequence[str | Scorer] | None = None,
+    scorer: str | ScorerLike | Sequence[str | ScorerLike] | None = None,
     select: str | Selector | None = None,
     budget: str | Budget | None = None,
     extract: str | Extractor | None = None,
@@ -73,7 +74,7 @@ async def abest_of_n(
     *,
     n: int | None = None,
     generator: str | Generator | None = None,
-    scorer: str | Scorer | Sequence[str | Scorer] | None = None,
+    scorer: str | ScorerLike | Sequence[str | ScorerLike] | None = None,
     select: str | Selector | None = None,
     budget: str | Budget | None = None,
     extract: str | Extractor | None = None,

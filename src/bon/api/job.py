@@ -13,8 +13,9 @@ from bon.api.prompts import with_defaults
 from bon.budgets import Threshold
 from bon.engine import Plan
 from bon.errors import UsageError
-from bon.protocols import Budget, Extractor, Generator, Scorer, Selector
+from bon.protocols import Budget, Extractor, Generator, Selector
 from bon.registry import Builder, BuiltBudget, BuiltScorer, BuiltSelector
+from bon.score import ScorerLike
 from bon.types import Prompt
 
 __all__ = ["Job", "build_scorers", "make_job"]
@@ -49,7 +50,7 @@ def make_job(
     builder: Builder,
     *,
     generator: str | Generator | None = None,
-    scorer: str | Scorer | Sequence[str | Scorer] | None = None,
+    scorer: str | ScorerLike | Sequence[str | ScorerLike] | None = None,
     select: str | Selector | None = None,
     budget: str | Budget | None = None,
     extract: str | Extractor | None = None,
@@ -80,9 +81,11 @@ def make_job(
     )
 
 
-def build_scorers(builder: Builder, scorer: str | Scorer | Sequence[str | Scorer] | None) -> dict[str, BuiltScorer]:
+def build_scorers(
+    builder: Builder, scorer: str | ScorerLike | Sequence[str | ScorerLike] | None
+) -> dict[str, BuiltScorer]:
     """Scorers by the name under which their scores are kept. Raises `UsageError` for two of the same name."""
-    given: Sequence[str | Scorer]
+    given: Sequence[str | ScorerLike]
     if scorer is None:
         given = ()
     elif isinstance(scorer, Sequence) and not isinstance(scorer, str):

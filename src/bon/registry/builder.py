@@ -9,7 +9,7 @@ from typing import Any
 from bon.errors import SpecError
 from bon.events import Hook, no_hook
 from bon.generate.request import DEFAULT_N, DEFAULT_REQUEST
-from bon.protocols import Budget, Generator, Scorer, Selector
+from bon.protocols import Budget, Generator, Selector
 from bon.registry.budgets import BUDGETS
 from bon.registry.built import BuiltBudget, BuiltGenerator, BuiltScorer, BuiltSelector
 from bon.registry.config import Config, load_config
@@ -18,6 +18,7 @@ from bon.registry.kinds import Kind, attribute_of, find_kind, find_module
 from bon.registry.scorers import SCORERS, as_scorer
 from bon.registry.selectors import SELECTORS
 from bon.registry.spec import Spec, parse_spec
+from bon.score import ScorerLike
 
 __all__ = ["KINDS", "Builder"]
 
@@ -60,7 +61,7 @@ class Builder:
         found, thing = self._make("generator", spec, options)
         return BuiltGenerator(thing, spec=spec, name=getattr(thing, "name", "") or found.name)
 
-    def scorer(self, spec: str | Scorer, **options: Any) -> BuiltScorer:
+    def scorer(self, spec: str | ScorerLike, **options: Any) -> BuiltScorer:
         """The scorer that a spec names; plain functions (prompt, candidate) are lifted."""
         if not isinstance(spec, str):
             return spec if isinstance(spec, BuiltScorer) else BuiltScorer(as_scorer(spec), spec="", name=_name(spec))

@@ -9,13 +9,14 @@ from bon.protocols import Scorer
 from bon.score.certainty import SelfCertainty
 from bon.score.consensus import agreement
 from bon.score.heuristics import heuristic
-from bon.score.lift import as_scorer, failure_of, listwise, pointwise
+from bon.score.lift import ScorerLike, as_scorer, failure_of, listwise, pointwise
 from bon.score.records import recorded
 from bon.score.verify import math
 from bon.types import Prompt
 
 __all__ = [
     "SCORERS",
+    "ScorerLike",
     "SelfCertainty",
     "agreement",
     "as_scorer",

@@ -14,13 +14,16 @@ from bon.errors import ScoreError, SpecError, UsageError
 from bon.protocols import Scorer
 from bon.types import Candidate, Failure, Pool, Prompt, Score
 
-__all__ = ["Judgement", "as_scorer", "failure_of", "listwise", "pointwise"]
+__all__ = ["Judgement", "ScorerLike", "as_scorer", "failure_of", "listwise", "pointwise"]
 
 Judgement: TypeAlias = Score | float | bool | None
 """What a plain function may say of a candidate; True is 1, False is 0, None is no score."""
 
 _OfCandidate: TypeAlias = Callable[[Prompt, Candidate], Judgement | Awaitable[Judgement]]
 _OfPool: TypeAlias = Callable[[Pool], Sequence[Judgement]]
+
+ScorerLike: TypeAlias = Scorer | _OfCandidate
+"""What is accepted where a scorer is wanted: a Scorer, or a plain function of (prompt, candidate)."""
 
 _ERROR = re.compile(r"([A-Z]\w*): (.*)", re.DOTALL)
 
