@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
-from bon.errors import ModelError, Rejected
+from bon.errors import Rejected
 from bon.generate.embedded.live import Live, configured
 from bon.generate.embedded.load import BLOCK, Model, plain
 from bon.generate.embedded.prompts import Prompts
@@ -36,7 +36,8 @@ class Engine:
         self._running: list[Live] = []
         self._company: Any = None
         self._requests = 0
-        self._proven: set[str] = set()
+        self._schemas: dict[str, str] = {}
+        """JSON schemas that have been tried: what is wrong with each, nothing where it works."""
 
     @property
     def idle(self) -> bool:
@@ -48,14 +49,16 @@ class Engine:
             prompt = self._prompts.read(draw)
         except Rejected as error:
             return Refused(id=draw.id, message=str(error))
-        length, context = len(prompt), self._model.context_length
-        if length >= context:
+        if wrong := self._schemas.get(draw.sampling.json_schema or ""):
+            return Refused(id=draw.id, message=wrong)
+        context = self._model.context_length if prompt.whole else min(self._model.context_length, len(prompt))
+        if prompt.length >= context:
             return Refused(
                 id=draw.id,
-                message=f"the prompt has {length} tokens, and the model's context of {context} must hold it and the "
-                "answer: shorten the prompt",
+                message=f"the prompt has {'' if prompt.whole else 'about '}{prompt.length} tokens, and the model's "
+                f"context of {context} must hold it and the answer: shorten the prompt",
             )
-        room = min(draw.sampling.max_tokens or context, context - length)
+        room = min(draw.sampling.max_tokens or context, context - prompt.length)
         self._waiting.append(Live(draw=draw, prompt=prompt, room=room, asked=time.monotonic()))
         return None
 
@@ -80,7 +83,7 @@ class Engine:
         refused = [live for live in self._running if live.ignored()]
         for live in self._running:
             live.read(now)
-        self._proven.update(live.draw.sampling.json_schema or "" for live in self._running if live.first_token)
+        self._schemas.update({live.draw.sampling.json_schema or "": "" for live in self._running if live.first_token})
         telling = [live for live in self._running if live.wants_text(now)]
         replies = [reply for live, texts in self._texts(telling) for reply in live.tell(texts, now)]
         gone = {id(live) for live in refused}
@@ -93,13 +96,20 @@ class Engine:
         texts = iter(self._model.tokenizer.decode(ids) if ids else ())
         return [(live, [live.prompt.opening + next(texts) for _ in live.outputs]) for live in lives]
 
+    def _on_trial(self) -> str | None:
+        """The JSON schema of a running draw that has not given a token yet; there is never more than one."""
+        schemas = (live.draw.sampling.json_schema for live in self._running)
+        return next((schema for schema in schemas if schema is not None and schema not in self._schemas), None)
+
     def _admit(self) -> None:
         """Start those who wait, in their order, as far as the cache reaches."""
         reading = {live.prompt.key: live.first_token is None for live in self._running}
         free = self._model.cache_tokens - self._held()
         for live in tuple(self._waiting):
             sharing = not self._model.opened.deterministic and live.prompt.key in reading
-            if sharing and reading[live.prompt.key]:
+            schema = live.draw.sampling.json_schema
+            untried = schema is not None and schema not in self._schemas and self._on_trial() not in (None, schema)
+            if untried or (sharing and reading[live.prompt.key]):
                 continue
             cost = live.cost + _EDGES + (0 if sharing else len(live.prompt))
             if cost > free and self._running:
@@ -140,20 +150,20 @@ class Engine:
     def _recover(self, error: RuntimeError) -> list[Reply]:
         """Begin again with a new pipeline, without the draws that broke the old one: a failed step cannot be resumed.
 
-        What breaks a step is a JSON schema that the library cannot read. Raises ModelError where no draw has one.
+        What breaks a step is a JSON schema that the library cannot read; any other error ends the worker.
         """
-        broke = [live for live in self._running if (live.draw.sampling.json_schema or "") not in self._proven]
-        if not any(live.draw.sampling.json_schema for live in broke):
-            raise ModelError(f"openvino-genai failed: {plain(error)}") from error
-        broke = [live for live in broke if live.draw.sampling.json_schema]
-        others = [live for live in self._running if live not in broke]
-        for live in others:
+        suspect = self._on_trial()
+        if suspect is None:
+            raise error
+        wrong = f"the JSON schema cannot be used: {plain(error)}"
+        self._schemas[suspect] = wrong
+        for live in self._running:
             live.restart()
-        self._running, self._company = [], None
-        self._waiting.extendleft(reversed(others))
-        self._pipeline = None  # its memory first
+        others = [*self._running, *self._waiting]
+        self._running, self._company, self._pipeline = [], None, None  # the old pipeline's memory goes first
         self._pipeline = self._model.pipeline()
-        return [Refused(id=live.draw.id, message=f"the JSON schema cannot be used: {plain(error)}") for live in broke]
+        self._waiting = deque(live for live in others if live.draw.sampling.json_schema != suspect)
+        return [Refused(id=live.draw.id, message=wrong) for live in others if live not in self._waiting]
 
 
 def _no_room(live: Live) -> Refused:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import sys
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ ARCHITECTURES = ("llama", "qwen2", "qwen3")
 """What openvino-genai builds from a GGUF."""
 BLOCK = 32
 """Tokens of a block of the cache of keys and values, on CPUs."""
+_PLACE = re.compile(r"^(\[[\d:]+\] )?\S+\.\w+:\d+: ")
 _UNKNOWN_CONTEXT = 2048
 """Tokens of context where a model does not say."""
 
@@ -104,9 +106,9 @@ def forbid_telemetry() -> None:
 
 
 def plain(error: BaseException) -> str:
-    """The part of a C++ exception's message that says something: its last line."""
+    """The part of a C++ exception's message that says something: its last line, without the place in its sources."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__
+    return _PLACE.sub("", lines[-1]) if lines else type(error).__name__
 
 
 def _is_openvino(path: Path) -> bool:

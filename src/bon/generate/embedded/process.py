@@ -34,6 +34,7 @@ __all__ = ["Listener", "WorkerProcess"]
 Listener: TypeAlias = Callable[[Reply | BonError], None]
 """Is told each reply to a draw, or the error that ended the worker; on the worker's reader thread: it must be quick."""
 _COMMAND = (sys.executable, "-P", "-m", "bon.generate.embedded.worker")
+_SIGKILL = 9
 _PATIENCE = 5.0
 """Seconds that a worker has to end when asked to; it may be in a long step."""
 
@@ -175,7 +176,11 @@ class _Run:
             listener(error)
 
     def _obituary(self, code: int, errors: IO[bytes]) -> str:
+        """What is said of a worker that ended by itself."""
         errors.seek(0)
         lines = [line for line in errors.read().decode(errors="replace").splitlines() if line.strip()]
-        said = f": {lines[-1].strip()}" if lines else ""
-        return f"the worker process of {self._path!r} ended (exit code {code}){said}; the next draw starts another"
+        if code == -_SIGKILL:
+            why = "killed from outside; was there memory enough?"
+        else:
+            why = lines[-1].strip() if lines else "without a word"
+        return f"the worker process of {self._path!r} ended (exit code {code}: {why}); the next draw starts another"

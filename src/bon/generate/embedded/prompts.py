@@ -16,6 +16,12 @@ __all__ = ["Prompts", "Read"]
 
 _REMEMBERED = 256
 """Prompts whose tokens are kept, so that a prompt's N draws are tokenised once."""
+_SUSPICIOUS = 256
+"""Tokens from which on a tokenizer may have cut a text at its limit; none has a lower one."""
+_MORE = " more" * 8
+"""Makes every text longer, but not one that is cut."""
+_PIECE = 1000
+"""Characters that no tokenizer makes too many tokens of."""
 _THINK = "<think>"
 
 
@@ -29,6 +35,11 @@ class Read:
     """The same tokens, to compare and to count by."""
     opening: str
     """`<think>` where the prompt ends inside of a block of reasoning that its template opened, else nothing."""
+
+    length: int
+    """Tokens of the whole prompt."""
+    whole: bool = True
+    """False where the tokenizer has cut it at its own limit, in silence; `length` is then an estimate."""
 
     def __len__(self) -> int:
         return int(self.tokens.shape[-1])
@@ -56,7 +67,14 @@ class Prompts:
         # the template has written the special tokens already: the tokenizer must not begin with a second BOS
         tokens = self._tokenizer.encode(text, add_special_tokens=not templated).input_ids
         opening = _THINK if text.rstrip().endswith(_THINK) else ""
-        return Read(tokens=tokens, key=tokens.data.tobytes(), opening=opening)
+        length = int(tokens.shape[-1])
+        whole = length < _SUSPICIOUS or self._count(text + _MORE) > length
+        if not whole:
+            length = max(length, sum(self._count(text[at : at + _PIECE]) for at in range(0, len(text), _PIECE)))
+        return Read(tokens=tokens, key=tokens.data.tobytes(), opening=opening, length=length, whole=whole)
+
+    def _count(self, text: str) -> int:
+        return int(self._tokenizer.encode(text, add_special_tokens=False).input_ids.shape[-1])
 
     def _templated(self, draw: Draw) -> str:
         if draw.tools and "tools" not in self._tokenizer.chat_template:
