@@ -44,7 +44,7 @@ def command(question: str, **options: Any) -> None:
     if not options["quiet"] and not options["as_json"]:
         console.print(results_table(result, width=console.width))
         for style, line in summary(result):
-            console.print(line, style=style, markup=False, highlight=False)
+            console.print(line, style=style, markup=False, highlight=False, soft_wrap=True)
         console.print()
     if options["as_json"]:
         sys.stdout.write(_json(result))

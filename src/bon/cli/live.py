@@ -72,13 +72,8 @@ def results_table(result: Result, *, width: int) -> Table:
 def summary(result: Result) -> list[tuple[str, str]]:
     """What a person wants to know of a result, as (style, line) pairs."""
     pool = result.pool
-    lines = [("bold", f"winner #{result.best.index}")]
-    if result.by is not None:
-        values = [value for value in pool.values(result.by) if value is not None]
-        won = pool.scores[result.by][result.position].value
-        if values and won is not None:
-            span = f"range {min(values):.4g} to {max(values):.4g}"
-            lines = [("bold", f"winner #{result.best.index}: {result.by} {won:.4g}, {span}")]
+    ranges = [_range(name, scores, result.position) for name, scores in pool.scores.items()]
+    lines = [("bold", f"winner #{result.best.index}: {' · '.join(filter(None, ranges)) or 'nothing was scored'}")]
     if result.degraded:
         lines.append(("yellow", "there was nothing to choose by, so the winner was drawn by lot"))
     distinct, n = len({candidate.text.strip() for candidate in pool.candidates}), len(pool)
@@ -93,6 +88,15 @@ def summary(result: Result) -> list[tuple[str, str]]:
         lines.append(("yellow", f"warning: {cut} of {n} answers were cut at max_tokens; raise it"))
     lines += [("yellow", f"failed: {_failure(failure)}") for failure in pool.failures if failure.stage != "select"]
     return lines
+
+
+def _range(name: str, scores: Sequence[Score], position: int) -> str:
+    """What a scorer gave the winner, and the lowest and highest it gave anybody; empty where it scored nobody."""
+    values = [score.value for score in scores if score.value is not None]
+    won = scores[position].value
+    if not values:
+        return ""
+    return f"{name} {'–' if won is None else f'{won:.4g}'}, range {min(values):.4g} to {max(values):.4g}"
 
 
 def _by_index(pool: Pool) -> dict[str, dict[int, Score]]:
