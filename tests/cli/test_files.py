@@ -95,6 +95,29 @@ def test_killed_and_continued_gives_the_same_file(bon: Bon, prompts: Path, tmp_p
     assert [json.loads(line)["id"] for line in out.read_text().splitlines()] == [f"q{i}" for i in range(12)]
 
 
+def test_ctrl_c_stops_cleanly_and_can_be_continued(bon: Bon, prompts: Path, tmp_path: Path) -> None:
+    out = tmp_path / "pools.jsonl"
+    args = ["sample", str(prompts), "-g", "slow:model", "-n", "4", "--concurrency", "1", "-o", str(out)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bon", *args],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "HOME": str(tmp_path)},
+    )
+    deadline = time.monotonic() + 60
+    while not out.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert said.endswith("bon: stopped\n")
+    assert "Traceback" not in said
+    assert 0 < len(list(read_pools(out))) < 12
+    bon(*args)
+    assert len(list(read_pools(out))) == 12
+
+
 def test_what_failed_is_tried_again_by_the_same_command(bon: Bon, prompts: Path, tmp_path: Path) -> None:
     out = tmp_path / "pools.jsonl"
     done = bon("sample", prompts, "-g", "slow:broken", "-n", "2", "-o", out)

@@ -11,6 +11,9 @@ __all__ = ["iterate", "run"]
 
 T = TypeVar("T")
 
+_LETTING_GO = 5.0
+"""Seconds that a cancelled coroutine has to close its connections and processes."""
+
 _lock = threading.Lock()
 _loop: asyncio.AbstractEventLoop | None = None
 
@@ -36,16 +39,21 @@ def _new_loop() -> asyncio.AbstractEventLoop:
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine to its end and return its result; Ctrl-C cancels it and waits until it has let go."""
-    future = asyncio.run_coroutine_threadsafe(_settled(coroutine), _background())
+    ended = threading.Event()
+
+    async def watched() -> T:
+        try:
+            return await coroutine
+        finally:
+            ended.set()
+
+    future = asyncio.run_coroutine_threadsafe(watched(), _background())
     try:
         return future.result()
     except KeyboardInterrupt:
         future.cancel()
+        ended.wait(_LETTING_GO)
         raise
-
-
-async def _settled(coroutine: Coroutine[Any, Any, T]) -> T:
-    return await coroutine
 
 
 def iterate(items: AsyncIterator[T]) -> Iterator[T]:
