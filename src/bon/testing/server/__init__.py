@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import signal
 import socket
 import struct
-import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -18,7 +15,7 @@ import msgspec
 from aiohttp import web
 
 from bon.testing.completions import Answer, as_events, as_reply, usage_of
-from bon.testing.faults import Fault, Faults, by_chance, schedule
+from bon.testing.faults import Fault, Faults, schedule
 from bon.testing.ledger import Call, Ledger
 
 __all__ = ["Answers", "FaultServer"]
@@ -199,33 +196,3 @@ def _break(request: web.Request, *, reset: bool) -> None:
         transport.abort()
     else:
         transport.close()
-
-
-async def _main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m bon.testing.server", description=FaultServer.__doc__)
-    parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
-    parser.add_argument("--answer", action="append", help="what to say; may be given several times")
-    parser.add_argument("--delay", type=float, default=0.0, help="seconds before the first byte of each answer")
-    parser.add_argument("--pace", type=float, default=0.0, help="seconds between the tokens of a stream")
-    parser.add_argument("--busy", type=float, default=0.0, help="the chance that a request is answered with 503")
-    parser.add_argument("--seed", type=int, default=0, help="of what is left to chance")
-    options = parser.parse_args(arguments)
-    usual = Fault(delay=options.delay)
-    chance = by_chance(options.seed, (options.busy, Fault(status=503, delay=options.delay)))
-    server = FaultServer(
-        answers=options.answer,
-        faults=lambda number: chance(number) or usual,
-        pace=options.pace,
-        port=options.port,
-    )
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with server:
-        sys.stdout.write(f"{server.url}\n")
-        sys.stdout.flush()
-        await stop.wait()
-
-
-if __name__ == "__main__":
-    asyncio.run(_main())
