@@ -308,11 +308,13 @@ async def test_a_killed_worker_is_a_failure_and_a_new_one_takes_over(tiny: Path)
         drawing = fragile(ask(max_tokens=450, ignore_eos=True), 2)
         running = asyncio.ensure_future(anext(drawing))
         await until(fragile, drawing=True)
+        first = fragile._worker.start()
         os.kill(fragile._worker._process.pid, signal.SIGKILL)  # type: ignore[union-attr]
         landed = [await running, *[draw async for draw in drawing]]
         assert all(isinstance(draw, Failure) and draw.error == "Unreachable" for draw in landed), landed
         assert "-9" in str(landed[0])
         await candidates(fragile, ask(max_tokens=4), 2)
+        assert first.socket is None or not Path(first.socket).parent.exists()
     finally:
         fragile.close()
 

@@ -44,8 +44,8 @@ class HFGenerator:
     how many draws of a prompt grow together, which bounds the memory.
 
     Each draw has its own seed, so the draws of N=16 begin with those of N=8, up to float rounding: a batch of another
-    size may round a logit differently, and a near-tie then falls the other way (in float32 on a CPU we have not seen
-    it; in bfloat16 it is common). Beams are the exception: they depend on one another by design.
+    size may round a logit differently, and a near-tie then falls the other way (SmolLM2 on a CPU: never seen in
+    float32, seen in bfloat16). Beams are the exception: they depend on one another by design.
 
     Every candidate carries the log-probability of each sampled token and its self-certainty over the whole vocabulary,
     both under the model's own distribution: temperature 1, nothing cut off, as OpenAI-compatible engines report them.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import secrets
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -83,6 +84,8 @@ class ServerProcess:
             self._process = self._address = None
 
     def _launch(self) -> Address:
+        if self._end is not None:
+            self._end()  # clears up after one that died
         folder = tempfile.mkdtemp(prefix="bon-") if sys.platform != "win32" else ""
         socket = str(Path(folder) / "llama.sock") if folder else None
         key = secrets.token_urlsafe(24)
@@ -99,7 +102,7 @@ class ServerProcess:
         self._words.clear()
         listener = threading.Thread(target=_listen, args=(process, self._words), daemon=True)
         listener.start()
-        self._process, self._end = process, weakref.finalize(self, _stop, process, listener)
+        self._process, self._end = process, weakref.finalize(self, _stop, process, listener, folder)
         settings = {**self._settings, "host": socket or "127.0.0.1", "key": key, "folder": folder}
         try:
             print(json.dumps(settings), file=process.stdin, flush=True)
@@ -118,7 +121,7 @@ def _listen(process: subprocess.Popen[str], words: deque[str]) -> None:
             words.extend(line.strip() for line in process.stderr if line.strip())
 
 
-def _stop(process: subprocess.Popen[str], listener: threading.Thread) -> None:
+def _stop(process: subprocess.Popen[str], listener: threading.Thread, folder: str) -> None:
     with contextlib.suppress(OSError):
         if process.stdin is not None:
             process.stdin.close()
@@ -131,3 +134,5 @@ def _stop(process: subprocess.Popen[str], listener: threading.Thread) -> None:
     for pipe in (process.stdout, process.stderr):
         if pipe is not None:
             pipe.close()
+    if folder:
+        shutil.rmtree(folder, ignore_errors=True)
