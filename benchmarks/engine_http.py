@@ -128,7 +128,7 @@ async def generator_by_eight(url: str, calls: int) -> None:
 
 
 async def _generate(url: str, calls: int, *, n: int) -> None:
-    generator = OpenAIGenerator("m", url=url, slots=AT_ONCE)
+    generator = OpenAIGenerator("m", url=url)
     prompt = Prompt(id="p", messages=MESSAGES, request={"seed": 1})
 
     async def client(count: int) -> None:
@@ -143,7 +143,7 @@ async def _generate(url: str, calls: int, *, n: int) -> None:
 
 async def engine(url: str, calls: int) -> None:
     """The engine, best-of-8: eight prompts at a time, the heuristic scorer, the budget asked as each draw lands."""
-    generator = OpenAIGenerator("m", url=url, slots=AT_ONCE)
+    generator = OpenAIGenerator("m", url=url)
     plan = Plan(generator=generator, budget=Fixed(8), scorers=SCORERS.get())
     prompts = (Prompt(id=str(i), messages=MESSAGES, request={"seed": 1}) for i in range(calls // 8))
     async for pool in run_many(prompts, plan, concurrency=AT_ONCE // 8):

@@ -83,7 +83,10 @@ async def test_a_draw_is_what_the_endpoint_said() -> None:
 
 
 async def test_defaults_are_sent_and_the_prompt_overrides_them() -> None:
-    async with drawing(extra_body={"chat_template_kwargs": {"enable_thinking": False}}) as (server, generator):
+    async with drawing(defaults={**DEFAULT_REQUEST, "chat_template_kwargs": {"enable_thinking": False}}) as (
+        server,
+        generator,
+    ):
         await draws(generator, PROMPT, n=1)
         await draws(generator, replace(PROMPT, request={"max_tokens": 5, "top_p": None, "stop": ["\n"]}), n=1)
         plain, own = (call.request for call in server.ledger.calls)

@@ -21,7 +21,7 @@ from bon.generate.request import DEFAULT_REQUEST, draw_seed, merged
 from bon.transport import Endpoint, Timeouts
 from bon.types import Candidate, Delta, Draw, Failure, Prompt, Seconds, Usage
 
-__all__ = ["OLLAMA_URL", "OPENAI_URL", "OpenAIGenerator"]
+__all__ = ["OLLAMA_URL", "OPENAI_URL", "OpenAIGenerator", "open_endpoint"]
 
 OPENAI_URL = "https://api.openai.com/v1"
 OLLAMA_URL = "http://localhost:11434/v1"
@@ -41,12 +41,12 @@ class OpenAIGenerator:
 
     `url` is the base, usually ending in /v1; without one it is OPENAI_BASE_URL, or OpenAI's own. The key in
     OPENAI_API_KEY belongs to that URL: it is sent there and nowhere else, unless you pass it as `key`. Both variables
-    are read once, here. An `Endpoint` of your own (headers, retries) may stand in for `url`, `key`, `slots` and
-    `timeouts`.
+    are read once, here. An `Endpoint` of your own (slots, timeouts, retries, headers; see `open_endpoint`) may stand
+    in for `url` and `key`.
 
-    `defaults` (temperature 0.7, top_p 0.9, max_tokens 512 unless given) and `extra_body` (added to them: fields such
-    as `chat_template_kwargs`) are sent where the prompt does not say otherwise; every field goes as it is, but for
-    those that are this class's business (model, messages, n, stream). A prompt's `seed` is the run's: each draw sends
+    `defaults` (temperature 0.7, top_p 0.9, max_tokens 512 unless given) are sent where the prompt does not say
+    otherwise, fields such as `chat_template_kwargs` too; every field goes as it is, but for those that are this
+    class's business (model, messages, n, stream). A prompt's `seed` is the run's: each draw sends
     its own, made from it, the prompt's id and the draw's index.
 
     `use_n`: whether several draws may share one request. "auto": they do where the prompt has no seed (all choices of
@@ -66,19 +66,13 @@ class OpenAIGenerator:
         key: str | None = None,
         name: str | None = None,
         defaults: Mapping[str, Any] | None = None,
-        extra_body: Mapping[str, Any] | None = None,
         use_n: Literal["auto"] | bool = "auto",
-        slots: int = 64,
-        timeouts: Timeouts | None = None,
         hook: Hook = no_hook,
     ) -> None:
-        if not isinstance(url, Endpoint):
-            url, key = _url_and_key(model, url, key)
-            url = Endpoint(url, key=key, slots=slots, timeouts=timeouts, hook=hook)
-        self.endpoint = url
+        self.endpoint = url if isinstance(url, Endpoint) else open_endpoint(model, url=url, key=key, hook=hook)
         self.model = model
         self.name = name or f"openai:{model}"
-        self.defaults: Mapping[str, Any] = {**(DEFAULT_REQUEST if defaults is None else defaults), **(extra_body or {})}
+        self.defaults: Mapping[str, Any] = DEFAULT_REQUEST if defaults is None else defaults
         self._use_n = use_n
         self._honours_n = True
         self._streams_usage = True
@@ -270,6 +264,24 @@ class _Together:
     draws: list[Draw]
     refused_n: bool = False
     """The request was refused, perhaps for its `n`."""
+
+
+def open_endpoint(
+    model: str,
+    *,
+    url: str | None = None,
+    key: str | None = None,
+    slots: int = 64,
+    timeouts: Timeouts | None = None,
+    hook: Hook = no_hook,
+) -> Endpoint:
+    """The endpoint that serves a model: where, with which key, and how many requests at a time.
+
+    Without a URL and a key it is the environment's, as `OpenAIGenerator` says. Raises UsageError for OpenAI itself
+    without a key.
+    """
+    url, key = _url_and_key(model, url, key)
+    return Endpoint(url, key=key, slots=slots, timeouts=timeouts, hook=hook)
 
 
 def _url_and_key(model: str, url: str | None, key: str | None) -> tuple[str, str | None]:

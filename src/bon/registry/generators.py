@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["GENERATORS"]
 
-_OLLAMA = "http://localhost:11434/v1"
 _REQUEST = (
     "temperature", "top_p", "top_k", "min_p", "max_tokens", "seed", "stop", "presence_penalty", "frequency_penalty",
     "repetition_penalty", "response_format", "num_beams", "num_beam_groups", "diversity_penalty", "return_token_ids",
@@ -66,19 +65,20 @@ def _hf(spec: Spec, builder: Builder) -> Generator:
     return HFGenerator(model, name=spec.name, defaults={**builder.request, **options}, **chosen)
 
 
-def _openai(spec: Spec, builder: Builder, *, url: str | None = None) -> Generator:
-    from bon.generate.openai import OpenAIGenerator
+def _openai(spec: Spec, builder: Builder) -> Generator:
+    from bon.generate.openai import OLLAMA_URL, OpenAIGenerator, open_endpoint
 
     options = {key: value for key, value in spec.options.items() if key != "name"}
-    chosen = {key: options.pop(key) for key in ("slots", "use_n") if key in options}
+    model, key = _target(spec, "a model"), _key(spec, options)
+    url = spec.url or options.pop("url", None) or (OLLAMA_URL if spec.kind == "ollama" else None)
+    endpoint = open_endpoint(model, url=url, key=key, slots=options.pop("slots", 64), hook=builder.hook)
     return OpenAIGenerator(
-        _target(spec, "a model"),
-        url=spec.url or options.pop("url", None) or url,
-        key=_key(spec, options),
+        model,
+        url=endpoint,
         name=spec.name,
+        use_n=options.pop("use_n", "auto"),
         defaults={**builder.request, **options},
         hook=builder.hook,
-        **chosen,
     )
 
 
@@ -138,9 +138,7 @@ GENERATORS: Mapping[str, Kind] = {
         summary="any OpenAI-compatible endpoint; without a URL OPENAI_BASE_URL and OPENAI_API_KEY",
         make=_openai,
     ),
-    "ollama": Kind(
-        usage="ollama:MODEL", summary="a model of the local Ollama", make=lambda s, b: _openai(s, b, url=_OLLAMA)
-    ),
+    "ollama": Kind(usage="ollama:MODEL", summary="a model of the local Ollama", make=_openai),
     "replay": Kind(usage="replay:POOLS", summary="the candidates of a file of pools, drawn again", make=_replay),
     "variations": Kind(
         usage="variations:GENERATOR",
