@@ -10,22 +10,25 @@ from typing import Any
 from bon.errors import Rejected
 from bon.generate.embedded.live import Live, configured
 from bon.generate.embedded.load import BLOCK, Model, plain
-from bon.generate.embedded.prompts import Prompts
+from bon.generate.embedded.prompts import Prompts, Read
 from bon.generate.embedded.wire import Draw, Refused, Reply, Sampling
 
 __all__ = ["Engine"]
 
 _EDGES = 2 * BLOCK
 """Tokens of cache that an answer may leave unused in its first and its last block."""
-_COMPANY = Sampling(max_tokens=1024, ignore_eos=True, temperature=0.0)
+_READING = Sampling(temperature=0.0)
+_COMPANY = Sampling(temperature=0.0, ignore_eos=True)
+_COMPANY_TOKENS = 512
+"""How long the company lasts until it is renewed."""
 
 
 class Engine:
     """Draws from one pipeline, all prompts' draws in one batch.
 
-    The first draw of a prompt reads it, the others wait until it has its first token and then share what it read:
-    asked for together they would each read it themselves. A draw also waits until the most tokens it may need are
-    free in the cache, first come, first served, so that none is thrown out half-way.
+    A prompt is read once, by a request of one token, and its draws start when that is done, sharing what was read:
+    asked for at once they would each read it themselves. A draw also waits until the most tokens it may need are free
+    in the cache, first come, first served, so that none is thrown out half-way.
     """
 
     def __init__(self, model: Model) -> None:
@@ -34,6 +37,8 @@ class Engine:
         self._prompts = Prompts(model.tokenizer)
         self._waiting: deque[Live] = deque()
         self._running: list[Live] = []
+        self._reading: dict[bytes, tuple[Read, Any]] = {}
+        self._read: set[bytes] = set()
         self._company: Any = None
         self._requests = 0
         self._schemas: dict[str, str] = {}
@@ -80,6 +85,7 @@ class Engine:
         except RuntimeError as error:
             return self._recover(error)
         now = time.monotonic()
+        self._note_what_is_read()
         refused = [live for live in self._running if live.ignored()]
         for live in self._running:
             live.read(now)
@@ -103,29 +109,40 @@ class Engine:
 
     def _admit(self) -> None:
         """Start those who wait, in their order, as far as the cache reaches."""
-        reading = {live.prompt.key: live.first_token is None for live in self._running}
-        free = self._model.cache_tokens - self._held()
+        free = self._model.opened.cache_tokens - self._held()
         for live in tuple(self._waiting):
-            sharing = not self._model.opened.deterministic and live.prompt.key in reading
-            schema = live.draw.sampling.json_schema
-            untried = schema is not None and schema not in self._schemas and self._on_trial() not in (None, schema)
-            if untried or (sharing and reading[live.prompt.key]):
+            key, shared = live.prompt.key, not self._model.opened.deterministic
+            if key in self._reading or self._must_wait(live.draw.sampling.json_schema):
                 continue
-            cost = live.cost + _EDGES + (0 if sharing else len(live.prompt))
-            if cost > free and self._running:
+            reads = shared and key not in self._read
+            cost = len(live.prompt) if reads else live.cost + _EDGES + (0 if shared else len(live.prompt))
+            if cost > free and (self._running or self._reading):
                 break
-            self._waiting.remove(live)
-            self._start(live)
-            reading[live.prompt.key] = reading.get(live.prompt.key, True)
             free -= cost
+            if reads:
+                self._reading[key] = live.prompt, self._request(live.prompt.tokens, _READING, 1)
+            else:
+                self._waiting.remove(live)
+                self._start(live)
+
+    def _must_wait(self, schema: str | None) -> bool:
+        """Whether another schema is on trial: were both in one step, nobody could say which of them broke it."""
+        return schema is not None and schema not in self._schemas and self._on_trial() not in (None, schema)
+
+    def _note_what_is_read(self) -> None:
+        done = {key for key, (_, handle) in self._reading.items() if handle.get_status().name != "RUNNING"}
+        wanted = {live.prompt.key for live in (*self._running, *self._waiting)}
+        self._reading = {key: reading for key, reading in self._reading.items() if key not in done}
+        self._read = (self._read | done) & wanted
 
     def _held(self) -> int:
-        """Tokens of cache that running draws may come to need."""
-        prompts = {live.prompt.key: len(live.prompt) for live in self._running}
-        shared = sum(prompts.values())
+        """Tokens of cache that those under way may come to need."""
+        answers = sum(live.cost + _EDGES for live in self._running)
         if self._model.opened.deterministic:
-            shared = sum(len(live.prompt) for live in self._running) + (_COMPANY.max_tokens or 0)
-        return shared + sum(live.cost + _EDGES for live in self._running)
+            return answers + sum(len(live.prompt) for live in self._running) + _COMPANY_TOKENS
+        prompts = {live.prompt.key: len(live.prompt) for live in self._running}
+        prompts.update({key: len(prompt) for key, (prompt, _) in self._reading.items()})
+        return answers + sum(prompts.values())
 
     def _start(self, live: Live) -> None:
         live.handle = self._request(live.prompt.tokens, live.draw.sampling, live.room)
@@ -145,7 +162,7 @@ class Engine:
         """
         if self._company is None or self._company.get_status().name != "RUNNING":
             tokens = self._model.tokenizer.encode("a", add_special_tokens=False).input_ids
-            self._company = self._request(tokens, _COMPANY, _COMPANY.max_tokens or 1)
+            self._company = self._request(tokens, _COMPANY, _COMPANY_TOKENS)
 
     def _recover(self, error: RuntimeError) -> list[Reply]:
         """Begin again with a new pipeline, without the draws that broke the old one: a failed step cannot be resumed.
@@ -160,7 +177,8 @@ class Engine:
         for live in self._running:
             live.restart()
         others = [*self._running, *self._waiting]
-        self._running, self._company, self._pipeline = [], None, None  # the old pipeline's memory goes first
+        self._running, self._reading, self._read = [], {}, set()
+        self._company = self._pipeline = None  # the old pipeline's memory goes first
         self._pipeline = self._model.pipeline()
         self._waiting = deque(live for live in others if live.draw.sampling.json_schema != suspect)
         return [Refused(id=live.draw.id, message=wrong) for live in others if live not in self._waiting]

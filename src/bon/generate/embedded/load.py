@@ -47,10 +47,6 @@ class Model:
     """Tokens of prompt and answer together, as far as the cache reaches."""
     opened: Open
 
-    @property
-    def cache_tokens(self) -> int:
-        return self.opened.cache_tokens
-
     def pipeline(self) -> Any:
         """A new pipeline, with an empty cache. Raises ModelError where the model cannot be compiled."""
         import openvino_genai as genai
