@@ -38,7 +38,7 @@ def api_page() -> str:
     parts = [
         "# The Python interface\n\nMade from the docstrings by `make docs`: every name that `import bon` offers.\n"
     ]
-    names = sorted({*bon.__all__} - {"__version__"}, key=str.lower)
+    names = sorted({*bon.__all__} - {"__version__"}, key=lambda name: (name.lower(), name))
     parts += [_entry(name, getattr(bon, name)) for name in names]
     parts.append(_rooms())
     return "\n".join(parts)
