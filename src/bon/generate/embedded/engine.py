@@ -39,6 +39,9 @@ class Engine:
         self._running: list[Live] = []
         self._reading: dict[bytes, tuple[Read, Any]] = {}
         self._read: set[bytes] = set()
+        """Prompts that the last step has finished reading; a later one keeps only what running draws hold."""
+        self._leaving = 0
+        """Tokens of cache of draws cut short since the last step, which frees them."""
         self._company: Any = None
         self._requests = 0
         self._schemas: dict[str, str] = {}
@@ -73,6 +76,7 @@ class Engine:
         for live in self._running:
             if live.draw.id == id:
                 live.handle.cancel()
+                self._leaving += live.cost
         self._running = [live for live in self._running if live.draw.id != id]
 
     def step(self) -> list[Reply]:
@@ -84,16 +88,17 @@ class Engine:
             self._pipeline.step()
         except RuntimeError as error:
             return self._recover(error)
-        now = time.monotonic()
-        self._note_what_is_read()
+        now, self._leaving = time.monotonic(), 0
         refused = [live for live in self._running if live.ignored()]
         for live in self._running:
             live.read(now)
         self._schemas.update({live.draw.sampling.json_schema or "": "" for live in self._running if live.first_token})
         telling = [live for live in self._running if live.wants_text(now)]
         replies = [reply for live, texts in self._texts(telling) for reply in live.tell(texts, now)]
-        gone = {id(live) for live in refused}
-        self._running = [live for live in self._running if not live.finished and id(live) not in gone]
+        self._leaving = sum(live.cost for live in telling if live.finished)
+        self._running = [live for live in self._running if not live.finished and live not in refused]
+        self._read = {key for key, (_, handle) in self._reading.items() if handle.get_status().name != "RUNNING"}
+        self._reading = {key: reading for key, reading in self._reading.items() if key not in self._read}
         return replies + [_no_room(live) for live in refused]
 
     def _texts(self, lives: Sequence[Live]) -> list[tuple[Live, list[str]]]:
@@ -109,35 +114,33 @@ class Engine:
 
     def _admit(self) -> None:
         """Start those who wait, in their order, as far as the cache reaches."""
+        sharing = not self._model.opened.deterministic
+        held = {live.prompt.key for live in self._running} if sharing else set()
         free = self._model.opened.cache_tokens - self._held()
         for live in tuple(self._waiting):
-            key, shared = live.prompt.key, not self._model.opened.deterministic
+            key = live.prompt.key
             if key in self._reading or self._must_wait(live.draw.sampling.json_schema):
                 continue
-            reads = shared and key not in self._read
-            cost = len(live.prompt) if reads else live.cost + _EDGES + (0 if shared else len(live.prompt))
+            reads = sharing and key not in held | self._read
+            cost = (0 if reads else live.cost + _EDGES) + (0 if key in held else len(live.prompt))
             if cost > free and (self._running or self._reading):
                 break
             free -= cost
             if reads:
                 self._reading[key] = live.prompt, self._request(live.prompt.tokens, _READING, 1)
-            else:
-                self._waiting.remove(live)
-                self._start(live)
+                continue
+            self._waiting.remove(live)
+            self._start(live)
+            if sharing:
+                held.add(key)
 
     def _must_wait(self, schema: str | None) -> bool:
         """Whether another schema is on trial: were both in one step, nobody could say which of them broke it."""
         return schema is not None and schema not in self._schemas and self._on_trial() not in (None, schema)
 
-    def _note_what_is_read(self) -> None:
-        done = {key for key, (_, handle) in self._reading.items() if handle.get_status().name != "RUNNING"}
-        wanted = {live.prompt.key for live in (*self._running, *self._waiting)}
-        self._reading = {key: reading for key, reading in self._reading.items() if key not in done}
-        self._read = (self._read | done) & wanted
-
     def _held(self) -> int:
         """Tokens of cache that those under way may come to need."""
-        answers = sum(live.cost + _EDGES for live in self._running)
+        answers = self._leaving + sum(live.cost + _EDGES for live in self._running)
         if self._model.opened.deterministic:
             return answers + sum(len(live.prompt) for live in self._running) + _COMPANY_TOKENS
         prompts = {live.prompt.key: len(live.prompt) for live in self._running}
