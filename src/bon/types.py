@@ -160,7 +160,7 @@ class Failure:
     """Something that went wrong and did not end the run."""
 
     stage: str
-    """"generate", "score", "extract" or "select"."""
+    """"generate", "extract", "score", "select" or "hook"."""
     error: str
     """The error's class name."""
     message: str

@@ -5,21 +5,20 @@ from __future__ import annotations
 import asyncio
 import time
 from bisect import insort
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
 
 from bon.concurrency import Merged, cancel, close
+from bon.engine.lacking import NOT_SCORED, lacking
 from bon.engine.plan import Plan
 from bon.errors import BadReply, ModelError, ScoreError, Truncated, UsageError
-from bon.events import Drawn, Scored, Spending
+from bon.events import Drawn, Event, Scored, Spending
 from bon.protocols import Scorer
 from bon.score import failure_of
 from bon.types import Candidate, Draw, Failure, Pool, Score, Spent, Usage
 
 __all__ = ["Loop"]
-
-NOT_SCORED = Score.missing("not scored")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +37,8 @@ class Loop:
     def __init__(self, pool: Pool, plan: Plan) -> None:
         self.plan = plan
         self.start = pool
-        self.candidates = [self._extracted(candidate) for candidate in pool.candidates]
         self.failures = list(pool.failures)
+        self.candidates = [self._extracted(candidate) for candidate in pool.candidates]
         self.scores = {
             name: {candidate.index: score for candidate, score in zip(pool.candidates, scores, strict=True)}
             for name, scores in pool.scores.items()
@@ -76,10 +75,10 @@ class Loop:
     async def finish(self) -> Pool:
         """Draw what the budget wants, score what has no score yet, and return the pool."""
         try:
-            self._score(self.pointwise, self.candidates)
+            self._score(self.pointwise)
             await self._ask()
             await self._drain(ask=True)
-            self._score(self.poolwise, self.candidates)
+            self._score(self.poolwise)
             await self._drain(ask=False)
         finally:
             await self.merged.aclose()
@@ -105,7 +104,7 @@ class Loop:
             # The budget reads a score that needs the whole pool: it is asked when a wave has landed and been scored.
             if self.flying or any(name == by for name, _ in self.unscored):
                 return
-            if self._score({by: self.poolwise[by]}, self.candidates):
+            if self._score({by: self.poolwise[by]}):
                 return
         pool = self.snapshot()
         more = budget(pool)
@@ -133,8 +132,9 @@ class Loop:
         by = str(getattr(generator, "name", "") or "generator")
         missing = set(range(start, start + n))
         error: Exception = BadReply(f"generator {by!r} ended before this draw; it must yield all it is asked for")
-        draws = generator(self.start.prompt, n, start=start)
+        draws: AsyncIterator[Draw] | None = None
         try:
+            draws = generator(self.start.prompt, n, start=start)
             async for draw in draws:
                 if draw.index in missing:
                     missing.discard(draw.index)
@@ -144,7 +144,8 @@ class Loop:
         except Exception as caught:  # noqa: BLE001  # a failure is data
             error = caught
         finally:
-            await close(draws)
+            if draws is not None:
+                await close(draws)
         for index in sorted(missing):
             yield Failure.of(error, stage="generate", index=index, by=by)
 
@@ -159,17 +160,19 @@ class Loop:
             self._pay(draw.generator, draw.usage, draw.seconds.total if draw.seconds else 0.0)
             draw = self._extracted(draw)
             insort(self.candidates, draw, key=attrgetter("index"))
-        self.plan.hook(Drawn(prompt_id=self.start.prompt.id, draw=draw))
+        self._tell(Drawn(prompt_id=self.start.prompt.id, draw=draw))
         if isinstance(draw, Candidate):
             for name, scorer in self.pointwise.items():
                 if getattr(scorer, "instant", False):
                     self._land_scores(await self._judge(name, scorer, (draw,)))
                 else:
-                    self._score({name: scorer}, (draw,))
+                    self._start(name, scorer, (draw,))
 
     def _extracted(self, candidate: Candidate) -> Candidate:
-        if self.plan.extract is None:
+        """The candidate with its answer read; one that has an answer keeps it."""
+        if self.plan.extract is None or candidate.answer is not None:
             return candidate
+        self.failures = [f for f in self.failures if (f.stage, f.index) != ("extract", candidate.index)]
         try:
             answer = self.plan.extract(candidate.text)
         except Exception as error:  # noqa: BLE001  # a failure is data
@@ -179,23 +182,25 @@ class Loop:
 
     # Scoring
 
-    def _score(self, scorers: Mapping[str, Scorer], candidates: Sequence[Candidate]) -> bool:
-        """Start scorers on those of the candidates they have not scored; a pool scorer always sees all of them.
+    def _score(self, scorers: Mapping[str, Scorer]) -> bool:
+        """Start scorers on what they have not scored; a pool scorer always sees all candidates.
 
-        A pool scorer is not asked twice in one run about the same candidates, even if it left some without a score.
+        A pool scorer is not asked twice in one run about the same candidates, even if it failed on some.
         """
-        started = False
+        pool, started = self.snapshot(), False
         for name, scorer in scorers.items():
-            found = self.scores.get(name, {})
-            lacking = [candidate for candidate in candidates if found.get(candidate.index, NOT_SCORED).value is None]
+            group = lacking(pool, name)
             if name in self.poolwise:
-                lacking = list(candidates) if lacking and self.judged.get(name) != len(candidates) else []
-                self.judged[name] = len(candidates)
-            if lacking:
-                self.unscored.update((name, candidate.index) for candidate in lacking)
-                self.merged.add(self._judged(name, scorer, lacking))
+                group = pool.candidates if group and self.judged.get(name) != len(pool) else ()
+                self.judged[name] = len(pool)
+            if group:
+                self._start(name, scorer, group)
                 started = True
         return started
+
+    def _start(self, name: str, scorer: Scorer, group: Sequence[Candidate]) -> None:
+        self.unscored.update((name, candidate.index) for candidate in group)
+        self.merged.add(self._judged(name, scorer, group))
 
     async def _judged(
         self, name: str, scorer: Scorer, group: Sequence[Candidate]
@@ -224,13 +229,19 @@ class Loop:
     def _land_scores(self, landing: _Landing) -> None:
         indices = tuple(candidate.index for candidate in landing.candidates)
         self.unscored.difference_update((landing.scorer, index) for index in indices)
+        asked = {None, *indices}
+        self.failures = [
+            failure
+            for failure in self.failures
+            if not (failure.stage == "score" and failure.by == landing.scorer and failure.index in asked)
+        ]
         self.failures += landing.failures
         for score in landing.scores:
             if score.usage is not None:
                 self.calls += 1
                 self._pay(landing.scorer, score.usage, score.seconds or 0.0)
         self.scores.setdefault(landing.scorer, {}).update(zip(indices, landing.scores, strict=True))
-        self.plan.hook(
+        self._tell(
             Scored(
                 prompt_id=self.start.prompt.id,
                 scorer=landing.scorer,
@@ -242,7 +253,16 @@ class Loop:
     def _pay(self, by: str, usage: Usage | None, seconds: float) -> None:
         if usage is not None:
             self.usage += usage
-        self.plan.hook(Spending(prompt_id=self.start.prompt.id, by=by, usage=usage, seconds=seconds))
+        self._tell(Spending(prompt_id=self.start.prompt.id, by=by, usage=usage, seconds=seconds))
+
+    def _tell(self, event: Event) -> None:
+        """Tell the hook; one that breaks costs nobody a draw, and is a failure like any other."""
+        try:
+            self.plan.hook(event)
+        except Exception as error:  # noqa: BLE001  # a failure is data
+            failure = Failure.of(error, stage="hook", by=type(event).__name__)
+            if failure not in self.failures:
+                self.failures.append(failure)
 
 
 def _whole(draw: Draw, by: str) -> Draw:

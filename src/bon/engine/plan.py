@@ -21,7 +21,7 @@ class Plan:
     """By the name under which their scores are kept."""
     budget: Budget = field(default_factory=lambda: Fixed(8))
     extract: Extractor | None = None
-    """Fills `Candidate.answer`; None leaves answers as the generator gave them."""
+    """Fills `Candidate.answer` where there is none yet; None leaves answers as the generator gave them."""
     hook: Hook = no_hook
     min_candidates: int = 1
     """Fewer than this is `NoCandidates`; 0 never raises."""

@@ -36,6 +36,7 @@ async def run_many(prompts: Iterable[Prompt | Pool], plan: Plan, *, concurrency:
     """Run prompts, at most `concurrency` at a time, and yield each pool as it is done, empty ones too.
 
     `prompts` is read as places become free, so memory grows with `concurrency` and not with the number of prompts.
+    What reading them raises is raised when the pools under way are done and yielded: they are paid for.
     """
 
     async def one(prompt: Prompt | Pool) -> AsyncGenerator[Pool, None]:
@@ -46,14 +47,25 @@ async def run_many(prompts: Iterable[Prompt | Pool], plan: Plan, *, concurrency:
 
     waiting = iter(prompts)
     merged: Merged[Pool] = Merged()
-    try:
-        for _, prompt in zip(range(concurrency), waiting, strict=False):
-            merged.add(one(prompt))
-        async for pool in merged:
-            for prompt in waiting:
+    broken: Exception | None = None
+
+    def take() -> None:
+        nonlocal broken
+        try:
+            for prompt in () if broken else waiting:
                 merged.add(one(prompt))
                 break
+        except Exception as error:  # noqa: BLE001  # raised below
+            broken = error
+
+    try:
+        for _ in range(concurrency):
+            take()
+        async for pool in merged:
+            take()
             yield pool
+        if broken:
+            raise broken
     finally:
         await merged.aclose()
 

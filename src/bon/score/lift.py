@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, TypeAlias
 
+from bon import errors
 from bon.concurrency import as_landed
 from bon.errors import ScoreError, SpecError, UsageError
 from bon.protocols import Scorer
@@ -69,6 +70,8 @@ def as_scorer(thing: Any, *, name: str | None = None) -> Scorer:
 def failure_of(score: Score, *, index: int, by: str) -> Failure | None:
     """The failure behind a missing score, if an error is: those of `pointwise` name its class in the reason."""
     found = _ERROR.fullmatch(score.reason) if score.value is None else None
+    if found and not (found[1].endswith(("Error", "Exception")) or found[1] in errors.__all__):
+        return None  # prose with a colon is no error
     return Failure(stage="score", error=found[1], message=found[2], index=index, by=by) if found else None
 
 
