@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -174,6 +177,47 @@ def test_what_was_built_by_its_spec_is_kept_for_the_next_call(tmp_path: Path) ->
     bon.close()
     with pytest.raises(bon.BonError):
         bon.best_of_n("2+2?", n=3, generator=spec, scorer="heuristic")
+
+
+def test_a_blocking_call_from_inside_one_is_refused_and_not_a_deadlock() -> None:
+    def judge(prompt: bon.Prompt, candidate: Candidate) -> float:
+        return float(len(bon.best_of_n("2+2?", n=1, generator=SUMS, scorer="heuristic").text))
+
+    with pytest.raises(bon.UsageError, match=r"await bon\.abest_of_n"):
+        bon.best_of_n("2+2?", n=2, generator=SUMS, scorer=judge)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_starts_afresh() -> None:
+    code = """
+import os
+import bon
+from bon.testing import Scripted
+ask = lambda: bon.best_of_n("2+2?", n=2, generator=Scripted(["4"]), scorer="heuristic").text
+assert ask() == "4"
+child = os.fork()
+if child == 0:
+    os._exit(0 if ask() == "4" else 1)
+assert os.waitpid(child, 0)[1] == 0
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_the_best_k_by_weight_where_no_scorer_decided() -> None:
+    r = bon.best_of_n("2+2?", n=8, generator=SUMS, scorer=["heuristic", "agreement"], select="majority")
+    assert [c.answer for c in r.top(4)] == ["4"] * 4
+
+
+def test_numbers_that_are_none_are_refused_before_anything_is_drawn() -> None:
+    with pytest.raises(bon.UsageError, match="temperature is nan"):
+        bon.best_of_n("2+2?", n=1, generator=SUMS, scorer="heuristic", temperature=float("nan"))
+
+
+def test_a_members_own_settings_survive_a_mixture() -> None:
+    from bon.generate.mixture import Mixture
+
+    r = bon.best_of_n("2+2?", n=2, generator=Mixture([SUMS, SUMS]), scorer="heuristic")
+    assert "temperature" not in r.pool.prompt.request
 
 
 def test_built_things_close_and_open_with_blocks() -> None:

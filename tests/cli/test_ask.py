@@ -91,6 +91,12 @@ def test_an_unknown_command_is_guessed(bon: Bon) -> None:
     assert "Did you mean 'ask'" in done.stderr
 
 
+def test_half_an_emoji_in_an_answer_is_no_reason_to_lose_it(bon: Bon, tmp_path: Path) -> None:
+    (tmp_path / "half.py").write_text("from bon.testing import Scripted\nmodel = Scripted(['cut \\ud83d'])\n")
+    assert bon("ask", "Hello?", "-g", "half:model", "-n", "1", "-s", "heuristic").stdout.startswith("cut ")
+    json.loads(bon("ask", "Hello?", "-g", "half:model", "-n", "1", "-s", "heuristic", "--json").stdout)
+
+
 def test_bon_toml_and_the_environment_give_defaults(bon: Bon, tmp_path: Path) -> None:
     (tmp_path / "bon.toml").write_text(
         '[defaults]\ngenerator = "mine"\nscorer = "short"\nn = 3\ntemperature = 0.5\n'

@@ -82,6 +82,15 @@ async def test_a_scorer_with_a_memory_is_found_out() -> None:
     assert (await verdicts(examine_scorer(moody)))["the same again"] == "no"
 
 
+async def test_a_scorer_that_raises_is_a_finding() -> None:
+    async def broken(pool: Pool) -> Sequence[Score]:
+        raise ZeroDivisionError("division by zero")
+
+    findings = [finding async for finding in examine_scorer(broken)]
+    assert [(f.check, f.verdict) for f in findings] == [("scores", "no")]
+    assert "ZeroDivisionError" in findings[0].detail
+
+
 def test_the_command_tells_generators_from_scorers(bon: Bon) -> None:
     generator = json.loads(bon("doctor", "tiny:model", "--as", "generator", "--json").stdout)
     assert generator[0]["check"] == "answers"

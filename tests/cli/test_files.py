@@ -120,7 +120,8 @@ def test_ctrl_c_stops_cleanly_and_can_be_continued(bon: Bon, prompts: Path, tmp_
 
 def test_what_failed_is_tried_again_by_the_same_command(bon: Bon, prompts: Path, tmp_path: Path) -> None:
     out = tmp_path / "pools.jsonl"
-    done = bon("sample", prompts, "-g", "slow:broken", "-n", "2", "-o", out)
+    done = bon("sample", prompts, "-g", "slow:broken", "-n", "2", "-o", out, check=False)
+    assert done.returncode == 1
     assert "2 failures, 1 prompts without any candidate" in done.stderr
     assert "OSError: down" in done.stderr
     assert len(list(read_pools(out))) == 12
@@ -208,6 +209,8 @@ def test_list_and_show(bon: Bon, tmp_path: Path) -> None:
     shown = bon("show", "heuristic").stdout
     assert shown.startswith("heuristic: a scorer")
     assert len(shown.splitlines()) > 3
+    assert "written threshold:VALUE" in bon("show", "threshold").stdout
+    assert "Short is good." in bon("show", "tiny:shortest").stdout
     assert "written openai:MODEL" in bon("show", "openai:x").stdout
     assert bon("show", "nothing", check=False).returncode == 2
 
@@ -218,3 +221,126 @@ def test_help_of_every_command_shows_the_defaults(bon: Bon) -> None:
         assert all(default in said for default in ("0.7", "0.9", "512", "default: 8", "default: local"))
     for name in ("convert", "score", "select", "list", "show", "doctor", "pull"):
         assert "--json" in bon(name, "--help").stdout
+
+
+def test_the_input_is_never_the_output(bon: Bon, prompts: Path) -> None:
+    before = prompts.read_bytes()
+    for more in ([], ["--restart"]):
+        done = bon("sample", prompts, "-g", "tiny:model", "-n", "2", "-o", prompts, *more, check=False)
+        assert done.returncode == 2
+        assert "is the input itself" in done.stderr
+        assert prompts.read_bytes() == before
+
+
+def test_a_compressed_output_is_refused_before_anything_is_drawn(bon: Bon, prompts: Path, tmp_path: Path) -> None:
+    done = bon("sample", prompts, "-g", "tiny:model", "-n", "2", "-o", tmp_path / "o.jsonl.gz", check=False)
+    assert done.returncode == 2
+    assert "drop the .gz" in done.stderr
+
+
+def test_a_bad_line_costs_no_pool_that_was_drawn(bon: Bon, prompts: Path, tmp_path: Path) -> None:
+    out = tmp_path / "pools.jsonl"
+    prompts.write_text(prompts.read_text() + "nonsense\n")
+    done = bon("sample", prompts, "-g", "tiny:model", "-n", "2", "-o", out, "--concurrency", "1", check=False)
+    assert done.returncode == 2
+    assert "prompts.jsonl:13:" in done.stderr
+    assert len(list(read_pools(out))) == 12
+
+
+def test_scores_follow_a_source_that_has_grown(bon: Bon, prompts: Path, tmp_path: Path) -> None:
+    out, scored = tmp_path / "pools.jsonl", tmp_path / "scored.jsonl"
+    for n in ("2", "5"):
+        bon("sample", prompts, "-g", "tiny:model", "-n", n, "-o", out)
+        bon("score", out, "-s", "agreement", "-o", scored)
+    assert {pool.values("agreement") for pool in read_pools(scored)} == {(0.2, 0.6, 0.6, 0.2, 0.6)}
+
+
+def test_scores_that_more_candidates_would_leave_out_of_date_are_not_left_so(
+    bon: Bon, prompts: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "pools.jsonl"
+    bon("sample", prompts, "-g", "tiny:model", "-n", "2", "-o", out)
+    bon("score", out, "-s", "agreement")
+    done = bon("sample", prompts, "-g", "tiny:model", "-n", "4", "-o", out, check=False)
+    assert done.returncode == 2
+    assert "--scorer agreement" in done.stderr
+    bon("sample", prompts, "-g", "tiny:model", "-n", "4", "-o", out, "-s", "agreement")
+    assert {pool.values("agreement") for pool in read_pools(out)} == {(0.25, 0.5, 0.5, 0.25)}
+
+
+def test_answers_read_anew_are_scored_anew(bon: Bon, prompts: Path, tmp_path: Path) -> None:
+    out = tmp_path / "pools.jsonl"
+    bon("sample", prompts, "-g", "tiny:model", "-n", "4", "-o", out, "-s", "math", "--extract", "regex:^It is (3)")
+    assert next(iter(read_pools(out))).values("math") == (0.0, 0.0, 0.0, 0.0)
+    bon("score", out, "-s", "math", "--extract", "number")
+    pool = list(read_pools(out))[2]
+    assert [c.answer for c in pool.candidates] == ["3", "4", "4", "5"]
+    assert pool.values("math") == (0.0, 1.0, 1.0, 0.0)
+
+
+def test_recorded_answers_are_not_read_anew_unless_asked(bon: Bon, prompts: Path, tmp_path: Path) -> None:
+    out = tmp_path / "pools.jsonl"
+    bon("sample", prompts, "-g", "tiny:model", "-n", "4", "-o", out, "--extract", "regex:(It|The) ")
+    bon("score", out, "-s", "agreement")
+    assert [c.answer for c in next(iter(read_pools(out))).candidates] == ["It", "The", "4", "5"]
+
+
+COSTLY = """
+from pathlib import Path
+
+from bon.types import Score, Usage
+
+
+async def judge(pool):
+    with Path("calls.txt").open("a") as log:
+        log.write("x")
+    if Path("broken").exists():
+        raise OSError("down")
+    missing = Score(value=None, reason="Abstained: not my domain", usage=Usage(prompt_tokens=10))
+    return [missing, *(Score(value=1.0) for _ in pool.candidates[1:])]
+"""
+
+
+def test_an_abstention_is_paid_for_once_and_a_failure_is_tried_again(bon: Bon, prompts: Path, tmp_path: Path) -> None:
+    out, calls = tmp_path / "pools.jsonl", tmp_path / "calls.txt"
+    (tmp_path / "costly.py").write_text(COSTLY)
+    (tmp_path / "broken").touch()
+    bon("sample", prompts, "-g", "tiny:model", "-n", "2", "-o", out)
+    for _ in range(2):
+        bon("score", out, "-s", "costly:judge")
+    pool = next(iter(read_pools(out)))
+    assert [(f.stage, f.error) for f in pool.failures] == [("score", "OSError")], "recorded once"
+    (tmp_path / "broken").unlink()
+    bon("score", out, "-s", "costly:judge")
+    pool = next(iter(read_pools(out)))
+    assert pool.failures == ()
+    assert pool.values("costly:judge") == (None, 1.0)
+    before = len(calls.read_text())
+    bon("score", out, "-s", "costly:judge")
+    assert len(calls.read_text()) == before
+
+
+def test_the_seed_of_the_environment_is_the_seed(bon: Bon, prompts: Path, tmp_path: Path) -> None:
+    out = tmp_path / "pools.jsonl"
+    bon("sample", prompts, "-g", "tiny:model", "-n", "1", "-o", out, BON_SEED="5")
+    assert next(iter(read_pools(out))).prompt.request["seed"] == 5
+
+
+def test_a_name_that_means_something_else_by_now_is_refused(bon: Bon, prompts: Path, tmp_path: Path) -> None:
+    out, config = tmp_path / "pools.jsonl", tmp_path / "bon.toml"
+    config.write_text('[generators.m]\nspec = "tiny:model"\n')
+    bon("sample", prompts, "-g", "m", "-n", "1", "-o", out)
+    config.write_text('[generators.m]\nspec = "slow:model"\n')
+    done = bon("sample", prompts, "-g", "m", "-n", "2", "-o", out, check=False)
+    assert done.returncode == 2
+    assert "generator was 'tiny:model', is now 'slow:model'" in done.stderr
+
+
+@pytest.mark.parametrize("option", ["?key=sk-canary", "?api_key=sk-canary", "?token=sk-canary"])
+def test_secrets_in_a_spec_are_refused_and_not_repeated(bon: Bon, prompts: Path, tmp_path: Path, option: str) -> None:
+    for spec in (f"openai:m@http://127.0.0.1:9/v1{option}", "openai:m@http://user:sk-canary@127.0.0.1:9/v1"):
+        done = bon("sample", prompts, "-g", spec, "-n", "1", "-o", tmp_path / "pools.jsonl", check=False)
+        assert done.returncode == 2
+        assert "key_env=MY_KEY" in done.stderr
+        assert "canary" not in done.stderr
+    assert not list(tmp_path.glob("pools.jsonl*"))

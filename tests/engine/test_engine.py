@@ -380,6 +380,23 @@ async def test_the_spending_of_scorers_is_counted() -> None:
     assert sum((event.usage for event in spent if event.usage), Usage()) == pool.spent.usage
 
 
+async def test_a_hook_that_breaks_costs_no_draw() -> None:
+    def hook(event: Event) -> None:
+        raise RuntimeError("a bug in a logger")
+
+    pool = await run(PROMPT, Plan(generator=Draws(), budget=Fixed(4), scorers={"s": ByIndex()}, hook=hook))
+    assert len(pool) == 4
+    assert {(f.stage, f.error) for f in pool.failures} == {("hook", "RuntimeError")}
+
+
+async def test_a_generator_that_breaks_when_it_is_called_is_a_failure_of_its_draws() -> None:
+    def broken(prompt: Prompt, n: int, *, start: int = 0) -> AsyncGenerator[Draw, None]:
+        raise LookupError("a bug")
+
+    with pytest.raises(NoCandidates, match="LookupError: a bug"):
+        await run(PROMPT, Plan(generator=broken, budget=Fixed(2)))
+
+
 @given(
     kinds=st.lists(st.sampled_from("cfts"), min_size=1, max_size=12),
     delays=st.lists(st.integers(0, 3), min_size=12, max_size=12),

@@ -35,6 +35,11 @@ def test_defaults_of_the_file_and_of_the_environment(tmp_path: Path) -> None:
         ("[default]\n", "unknown section 'default'"),
         ("[defaults]\ntemprature = 1\n", "unknown default 'temprature'"),
         ("[defaults\n", "is not TOML"),
+        ("defaults = 3\n", "must be a section"),
+        ("[defaults]\ngenerator = 3\n", "must be a text"),
+        ("[defaults]\ntemperature = 'hot'\n", "must be a number"),
+        ("[defaults]\nn = true\n", "must be a whole number"),
+        ("[scorers]\nmine = 'math'\n", r"write \[scorers.mine\]"),
     ],
 )
 def test_a_bad_file_is_refused_with_its_name(tmp_path: Path, text: str, says: str) -> None:
@@ -122,6 +127,15 @@ def test_generators_around_generators(tmp_path: Path) -> None:
         ("budget", "fixed:eight", "whole number"),
         ("budget", "fixed:0", "at least 1"),
         ("budget", "threshold", "write threshold:VALUE"),
+        ("scorer", "heuristic:xyz", "takes nothing after the colon"),
+        ("scorer", "heuristic@http://h", "has no address"),
+        ("selector", "argmax:math", "write argmax"),
+        ("selector", "softmax?temperature=abc", "must be a number"),
+        ("selector", "argmax?by=5", "must be a text"),
+        ("generator", "openai:m@http://h/v1?slots=abc", "whole number"),
+        ("generator", "openai:m@http://h/v1?use_n=7", "auto, true or false"),
+        ("generator", "os:sep", "cannot be called"),
+        ("generator", "os:getcwd?foo=2", "takes no options"),
         ("budget", "treshold:1", "did you mean 'threshold'"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Sequence
 from functools import cache
@@ -83,7 +84,9 @@ async def abest_of_n(
     """`best_of_n` for async code: the same arguments, the same result."""
     builder = shared_builder(n)
     asked = as_prompt(prompt)
-    job = make_job(
+    # In a thread: the first use of a model may fetch it, and the caller's event loop has other things to do.
+    job = await asyncio.to_thread(
+        make_job,
         builder,
         generator=generator,
         scorer=scorer or builder.config.defaults.get("scorer") or default_scorer(asked),

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from typing import Any, TypeVar
+
+from bon.errors import UsageError
 
 __all__ = ["iterate", "run"]
 
@@ -28,6 +31,16 @@ def _background() -> asyncio.AbstractEventLoop:
         return _loop
 
 
+def _forget() -> None:
+    """In a forked child: the loop's thread stayed behind, so the child starts a loop of its own."""
+    global _loop, _lock
+    _loop, _lock = None, threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
+
+
 def _new_loop() -> asyncio.AbstractEventLoop:
     try:
         import uvloop
@@ -38,7 +51,16 @@ def _new_loop() -> asyncio.AbstractEventLoop:
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end and return its result; Ctrl-C cancels it and waits until it has let go."""
+    """Run a coroutine to its end and return its result; Ctrl-C cancels it and waits until it has let go.
+
+    Raises `UsageError` when called from a coroutine or a scorer that runs in that very loop: it would wait for itself.
+    """
+    if _loop is not None and _running() is _loop:
+        coroutine.close()
+        raise UsageError(
+            "a blocking call of bon was made from inside one (from a scorer, an extractor or a hook), which would wait "
+            "for itself: make that function async, and await bon.abest_of_n there"
+        )
     ended = threading.Event()
 
     async def watched() -> T:
@@ -50,10 +72,18 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
     future = asyncio.run_coroutine_threadsafe(watched(), _background())
     try:
         return future.result()
-    except KeyboardInterrupt:
-        future.cancel()
-        ended.wait(_LETTING_GO)
+    except BaseException:
+        if not future.done():  # Ctrl-C, or another signal's exception: the coroutine itself is still running
+            future.cancel()
+            ended.wait(_LETTING_GO)
         raise
+
+
+def _running() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
 
 
 def iterate(items: AsyncIterator[T]) -> Iterator[T]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,8 +15,9 @@ from bon.budgets import Threshold
 from bon.engine import Plan
 from bon.errors import UsageError
 from bon.protocols import Budget, Extractor, Generator, Selector
-from bon.registry import Builder, BuiltBudget, BuiltScorer, BuiltSelector
-from bon.score import ScorerLike
+from bon.registry import Builder, BuiltBudget, BuiltGenerator, BuiltScorer, BuiltSelector
+from bon.score import ScorerLike, agreement
+from bon.select import name_of
 from bon.types import Prompt
 
 __all__ = ["Job", "build_scorers", "make_job"]
@@ -27,6 +29,8 @@ class Job:
 
     plan: Plan
     selector: BuiltSelector
+    extract: str
+    """The extractor's name, for the record."""
     request: Mapping[str, Any]
     """What every prompt is asked with where it does not say otherwise."""
 
@@ -77,8 +81,23 @@ def make_job(
             hook=builder.hook,
         ),
         selector=selector,
-        request={**(getattr(built, "defaults", None) or builder.request), "seed": 0, **(request or {})},
+        extract=chosen if isinstance(chosen, str) else getattr(chosen, "__name__", ""),
+        request=_finite({"seed": 0, **_defaults(built, builder), **(request or {})}),
     )
+
+
+def _defaults(generator: BuiltGenerator, builder: Builder) -> Mapping[str, Any]:
+    """The request fields that the generator sets by itself; bon's own where it does not say."""
+    own: Mapping[str, Any] | None = getattr(generator, "defaults", None)
+    return builder.request if own is None else own
+
+
+def _finite(request: dict[str, Any]) -> dict[str, Any]:
+    """The request. Raises `UsageError` for a number in it that is none."""
+    for name, value in request.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UsageError(f"{name} is {value!r}; give a finite number")
+    return request
 
 
 def build_scorers(
@@ -128,4 +147,6 @@ def _going_by(budget: BuiltBudget, scorers: Mapping[str, BuiltScorer]) -> BuiltB
 
 def _votes(selector: BuiltSelector, scorers: Mapping[str, BuiltScorer]) -> bool:
     """Whether anything in the run reads answers, so that they must be extracted."""
-    return selector.name in ("majority", "weighted") or any(name == "agreement" for name in scorers)
+    return name_of(selector.thing) in ("majority", "weighted") or any(
+        scorer.thing is agreement for scorer in scorers.values()
+    )

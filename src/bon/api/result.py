@@ -53,8 +53,12 @@ class Result:
         return any(failure.stage == "select" for failure in self.pool.failures)
 
     def top(self, k: int) -> list[Candidate]:
-        """The k best candidates by score, best first; the unscored stand last."""
-        return [self.pool.candidates[position] for position in rank(self.pool, self.by)[:k]]
+        """The k best candidates, best first: by the score that was gone by, else by weight; the unscored stand last."""
+        if self.by is None:
+            order = sorted(range(len(self.pool)), key=lambda position: -self.weights[position])
+        else:
+            order = rank(self.pool, self.by)
+        return [self.pool.candidates[position] for position in order[:k]]
 
     def _repr_html_(self) -> str:
         return pool_html(self.pool, weights=self.weights.tolist(), chosen=self.position)

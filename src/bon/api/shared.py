@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import atexit
+import os
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +15,7 @@ __all__ = ["SharedBuilder", "close", "shared_builder"]
 
 _kept: dict[tuple[str, str], Built[Any]] = {}
 _config: Config | None = None
+_lock = threading.RLock()
 
 
 class SharedBuilder(Builder):
@@ -32,27 +35,39 @@ class SharedBuilder(Builder):
 
 
 def _keep(seam: str, spec: str, make: Callable[[str], Built[Any]]) -> Any:
-    key = (seam, spec)
-    if key not in _kept:
-        _kept[key] = make(spec)
-    return _kept[key]
+    with _lock:
+        key = (seam, spec)
+        if key not in _kept:
+            _kept[key] = make(spec)
+        return _kept[key]
 
 
 def shared_builder(n: int | None = None) -> SharedBuilder:
     """The builder of the one-call API; when bon.toml or the environment has changed, it starts afresh."""
     global _config  # noqa: PLW0603  # process-wide by purpose
     config = load_config()
-    if config != _config:
-        close()
-        _config = config
+    with _lock:
+        if config != _config:
+            close()
+            _config = config
     return SharedBuilder(config, n=n, progress=stage_lines())
 
 
 def close() -> None:
     """Close every generator and scorer that the one-call API has built; the next call builds anew."""
-    while _kept:
-        _, built = _kept.popitem()
-        built.close()
+    with _lock:
+        while _kept:
+            _, built = _kept.popitem()
+            built.close()
+
+
+def _forget() -> None:
+    """In a forked child: what was built belongs to the parent, whose connections and processes it uses."""
+    global _lock  # noqa: PLW0603
+    _lock = threading.RLock()
+    _kept.clear()
 
 
 atexit.register(close)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import sys
+from io import TextIOWrapper
 from typing import Any
 
 import click
@@ -66,6 +67,9 @@ def cli() -> None:
 
 def main(args: list[str] | None = None) -> Any:
     """Run the command and end the process with its exit code; errors of ours are one line, without a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # half an emoji in an answer is no reason to lose it
     try:
         code = cli.main(args=args, standalone_mode=False, prog_name="bon")
     except click.ClickException as error:

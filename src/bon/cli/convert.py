@@ -9,9 +9,11 @@ from typing import Any
 
 import click
 
+from bon.api.settings import hashes
 from bon.cli.options import as_json
 from bon.errors import UsageError
 from bon.store.convert import CONVERTERS, convert
+from bon.store.runfile import Run, write_run
 
 __all__ = ["command"]
 
@@ -31,8 +33,11 @@ def command(format_: str, file: Path, out: Path, *, limit: int | None, pairs: tu
     `bon list converters` shows the formats. Pools carry the recorded correctness as the scorer `correct`. An option
     that most formats have is template, a text with {prompt} where the question goes.
     """
+    settings = {"format": format_, "limit": limit, **_options(pairs)}
     count = convert(format_, file, out, limit=limit, **_options(pairs))
     makes = CONVERTERS[format_].makes
+    if out.is_file():
+        write_run(out, Run(command="convert", settings=settings, data=hashes(file)))
     if as_json:
         sys.stdout.write(json.dumps({"out": str(out), "makes": makes, "count": count}) + "\n")
     sys.stderr.write(f"{out}: {count} {makes}\n")

@@ -12,7 +12,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bar
 
 from bon.api.files import Progress
-from bon.types import Pool
+from bon.events import Drawn, Event
+from bon.types import Candidate
 
 __all__ = ["Tally", "count_lines", "follow"]
 
@@ -21,30 +22,31 @@ _EVERY = 5.0
 
 
 class Tally:
-    """What a run has come to, for its last line."""
+    """What a run has come to, for its last line; a hook, since only events tell what was drawn now and what before."""
 
     def __init__(self) -> None:
         self.done = self.made = self.candidates = self.failures = self.tokens = self.empty = 0
         self.first_failure: str | None = None
 
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Drawn) and isinstance(event.draw, Candidate):
+            self.candidates += 1
+            self.tokens += event.draw.usage.completion_tokens if event.draw.usage else 0
+
     def add(self, progress: Progress) -> None:
         """Count one step."""
-        self.done = progress.done
-        pool: Pool | None = progress.pool
+        self.done, self.empty = progress.done, progress.empty
+        pool = progress.pool
         if pool is None:
             return
         self.made += 1
-        self.candidates += len(pool)
-        self.empty += not pool.candidates
         self.failures += len(pool.failures)
-        self.tokens += pool.spent.usage.completion_tokens
         if pool.failures and self.first_failure is None:
             self.first_failure = f"{pool.prompt.id!r}: {pool.failures[0].error}: {pool.failures[0].message}"
 
 
-async def follow(steps: AsyncIterator[Progress], *, what: str, total: int | None) -> Tally:
-    """Run to the end, showing how far it has come; returns what it came to."""
-    tally = Tally()
+async def follow(steps: AsyncIterator[Progress], tally: Tally, *, what: str, total: int | None) -> None:
+    """Run to the end, counting, and showing how far it has come."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Bar(*columns, TextColumn("{task.fields[note]}"), console=console, disable=not console.is_terminal) as bar:
@@ -56,7 +58,6 @@ async def follow(steps: AsyncIterator[Progress], *, what: str, total: int | None
             if not console.is_terminal and time.monotonic() - said > _EVERY:
                 said = time.monotonic()
                 sys.stderr.write(f"{what}: {step.done}{f' of {total}' if total else ''}\n")
-    return tally
 
 
 def count_lines(path: Path) -> int | None:

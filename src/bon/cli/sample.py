@@ -13,7 +13,7 @@ from bon.api import blocking, make_job
 from bon.api.files import sample_file
 from bon.api.settings import begin, settings_of
 from bon.cli.options import as_json, concurrency, drawing, request_of, scoring
-from bon.cli.progress import count_lines, follow
+from bon.cli.progress import Tally, count_lines, follow
 from bon.observe import stage_lines
 from bon.registry import Builder
 from bon.store.prompts import read_prompts
@@ -33,9 +33,11 @@ def command(prompts: Path, out: Path, **options: Any) -> None:
     """Draw N candidates for every prompt of PROMPTS (JSON Lines, or a .txt with one a line; "-" is stdin).
 
     Each pool is on disk as soon as it is done. The same command continues a run that was stopped; a larger -n adds to
-    the candidates there are. Settings that would change what is drawn are refused for a file begun with others.
+    the candidates there are. Settings that would change what is drawn are refused for a file begun with others. Exit
+    code 1 if a prompt is left without any candidate.
     """
-    builder = Builder(n=options["n"], progress=stage_lines())
+    tally = Tally()
+    builder = Builder(n=options["n"], hook=tally, progress=stage_lines())
     job = make_job(
         builder,
         generator=options["generator"],
@@ -45,16 +47,15 @@ def command(prompts: Path, out: Path, **options: Any) -> None:
         request=request_of(options),
     )
     with job:
-        settings = settings_of("sample", job, data=prompts, n=builder.n, extract=options["extract"])
-        begin(out, settings, restart=options["restart"])
+        begin(out, settings_of("sample", job, data=prompts, n=builder.n), data=prompts, restart=options["restart"])
         steps = sample_file(read_prompts(prompts), out, job, concurrency=options["concurrency"])
-        tally = blocking.run(follow(steps, what="sampling", total=count_lines(prompts)))
+        blocking.run(follow(steps, tally, what="sampling", total=count_lines(prompts)))
     _report(tally, out, as_json=options["as_json"])
-    if tally.done and tally.empty == tally.made > 0:
+    if tally.empty:
         sys.exit(1)
 
 
-def _report(tally: Any, out: Path, *, as_json: bool) -> None:
+def _report(tally: Tally, out: Path, *, as_json: bool) -> None:
     if as_json:
         facts = {
             "out": str(out),

@@ -12,11 +12,13 @@ import click
 from bon.answers import extractor
 from bon.api import blocking, build_scorers
 from bon.api.files import score_file
+from bon.api.settings import hashes
 from bon.cli.options import as_json, concurrency, scoring
-from bon.cli.progress import count_lines, follow
+from bon.cli.progress import Tally, count_lines, follow
 from bon.errors import UsageError
 from bon.registry import Builder
 from bon.store.pools import read_pools
+from bon.store.runfile import Run, write_run
 
 __all__ = ["command"]
 
@@ -28,23 +30,28 @@ __all__ = ["command"]
 @concurrency
 @as_json
 def command(pools: Path, out: Path | None, **options: Any) -> None:
-    """Score the candidates of POOLS; what has its scores already is left alone.
+    """Score the candidates of POOLS; what has its scores already is left alone, what failed is tried again.
 
-    The scores stand in the file under the scorer's name. Without --scorer and with --extract only answers are read.
+    The scores stand in the file under the scorer's name. --extract reads all answers anew (scores by these scorers
+    are made again where an answer changed); without --scorer it does only that.
     """
     if not options["scorers"] and not options["extract"]:
         raise UsageError("nothing to do: name a scorer with --scorer (`bon list scorers` shows them), or --extract")
     scorers = build_scorers(Builder(), options["scorers"])
     extract = options["extract"] or ("any" if "agreement" in scorers else None)
-    target = out or pools
+    target, tally = out or pools, Tally()
     steps = score_file(
         pools,
         target,
         scorers,
         extract=extractor(extract) if extract else None,
+        reread=bool(options["extract"]),
         concurrency=options["concurrency"],
     )
-    tally = blocking.run(follow(steps, what="scoring", total=count_lines(pools)))
+    if out is not None:
+        specs = [scorer.spec for scorer in scorers.values()]
+        write_run(out, Run(command="score", settings={"scorers": specs, "extract": extract}, data=hashes(pools)))
+    blocking.run(follow(steps, tally, what="scoring", total=count_lines(pools)))
     for scorer in scorers.values():
         scorer.close()
     facts = [_facts(target, name) for name in scorers]

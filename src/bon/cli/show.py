@@ -11,6 +11,7 @@ import click
 from bon.cli.options import as_json
 from bon.errors import SpecError
 from bon.registry import KINDS, Builder, Kind, parse_spec
+from bon.registry.kinds import attribute_of, find_module
 
 __all__ = ["command"]
 
@@ -20,10 +21,12 @@ __all__ = ["command"]
 @as_json
 def command(spec: str, as_json: bool) -> None:
     """Say what SPEC names: its seam, how it is written, its options, and its documentation."""
-    found = {seam: kinds[kind] for seam, kinds in KINDS.items() if (kind := _kind(seam, spec)) in kinds}
-    if not found:
+    builder = Builder()
+    kinds = {seam: builder.resolved(seam, spec).kind for seam in KINDS}
+    facts = [_facts(seam, spec, KINDS[seam][kind]) for seam, kind in kinds.items() if kind in KINDS[seam]]
+    facts = facts or _function(spec)
+    if not facts:
         raise SpecError(f"{spec!r} names nothing that bon knows; `bon list` shows what there is")
-    facts = [_facts(seam, spec, kind) for seam, kind in found.items()]
     if as_json:
         sys.stdout.write(json.dumps(facts, ensure_ascii=False) + "\n")
         return
@@ -33,14 +36,23 @@ def command(spec: str, as_json: bool) -> None:
             sys.stdout.write(f"\n{fact['documentation']}\n")
 
 
-def _kind(seam: str, spec: str) -> str:
-    return Builder().resolved(seam, spec).kind
-
-
 def _facts(seam: str, spec: str, kind: Kind) -> dict[str, str]:
+    return {
+        "seam": seam,
+        "spec": spec,
+        "usage": kind.usage,
+        "summary": kind.summary,
+        "documentation": kind.documentation,
+    }
+
+
+def _function(spec: str) -> list[dict[str, str]]:
+    """What there is to say of a function of the caller's own."""
     parsed = parse_spec(spec)
-    documentation = ""
-    if seam in ("scorer", "selector", "budget") and not parsed.target:
-        thing = kind.make(parsed, Builder())
-        documentation = inspect.getdoc(getattr(thing, "func", None) or thing) or ""
-    return {"seam": seam, "spec": spec, "usage": kind.usage, "summary": kind.summary, "documentation": documentation}
+    module = find_module(parsed)
+    if module is None:
+        return []
+    documentation = inspect.getdoc(attribute_of(module, parsed)) or ""
+    summary = documentation.partition("\n")[0] or "without a docstring"
+    kind = Kind(usage="module:function", summary=summary, make=lambda *_: None, documentation=documentation)
+    return [_facts("function of yours", spec, kind)]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bon.engine.lacking import lacking
+from bon.engine.lacking import NOT_SCORED, lacking
 from bon.engine.plan import Plan
-from bon.engine.runs import run, run_many, score_pool, score_pools
+from bon.engine.runs import run, run_many, score_pool, score_pools, scoring
 
-__all__ = ["Plan", "lacking", "run", "run_many", "score_pool", "score_pools"]
+__all__ = ["NOT_SCORED", "Plan", "lacking", "run", "run_many", "score_pool", "score_pools", "scoring"]

@@ -12,7 +12,7 @@ from bon.events import Hook, no_hook
 from bon.protocols import Extractor, Scorer
 from bon.types import Draw, Pool, Prompt
 
-__all__ = ["run", "run_many", "score_pool", "score_pools"]
+__all__ = ["run", "run_many", "score_pool", "score_pools", "scoring"]
 
 
 async def run(prompt: Prompt | Pool, plan: Plan) -> Pool:
@@ -72,7 +72,7 @@ async def run_many(prompts: Iterable[Prompt | Pool], plan: Plan, *, concurrency:
 
 async def score_pool(pool: Pool, scorers: Mapping[str, Scorer], *, hook: Hook = no_hook) -> Pool:
     """Give the candidates of a pool the scores they lack; a scorer that fails leaves reasons, not a hole."""
-    return await Loop(pool, Plan(generator=_draw_none, budget=_no_more, scorers=scorers, hook=hook)).finish()
+    return await Loop(pool, scoring(scorers, hook=hook)).finish()
 
 
 async def score_pools(
@@ -84,9 +84,14 @@ async def score_pools(
     concurrency: int = 8,
 ) -> AsyncGenerator[Pool, None]:
     """Score pools, at most `concurrency` at a time, and yield each as it is done; nothing is drawn."""
-    plan = Plan(generator=_draw_none, budget=_no_more, scorers=scorers, extract=extract, hook=hook, min_candidates=0)
+    plan = scoring(scorers, extract=extract, hook=hook)
     async for pool in run_many(pools, plan, concurrency=concurrency):
         yield pool
+
+
+def scoring(scorers: Mapping[str, Scorer], *, extract: Extractor | None = None, hook: Hook = no_hook) -> Plan:
+    """The plan that draws nothing: pools get the scores, and with `extract` the answers, that they lack."""
+    return Plan(generator=_draw_none, budget=_no_more, scorers=scorers, extract=extract, hook=hook, min_candidates=0)
 
 
 async def _draw_none(prompt: Prompt, n: int, *, start: int = 0) -> AsyncGenerator[Draw, None]:  # noqa: ARG001

@@ -22,7 +22,8 @@ __all__ = ["BUDGETS"]
 def _kind(name: str, cls: Any) -> Kind:
     settings = [field.name for field in dataclasses.fields(cls) if field.init]
     first = settings[0]
-    summary = (inspect.getdoc(cls) or "").partition("\n")[0].rstrip(".")
+    documentation = inspect.getdoc(cls) or ""
+    summary = documentation.partition("\n")[0].rstrip(".")
 
     def make(spec: Spec, builder: Builder) -> Budget:
         options = known_options(spec, *settings)
@@ -37,7 +38,7 @@ def _kind(name: str, cls: Any) -> Kind:
             raise SpecError(f"{spec.text!r}: {error}; write {usage}") from error
 
     usage = f"{name}:{first.upper()}" + (f"[?{'&'.join(f'{s}=...' for s in settings[1:])}]" if settings[1:] else "")
-    return Kind(usage=usage, summary=summary, make=make)
+    return Kind(usage=usage, summary=summary, make=make, documentation=documentation)
 
 
 BUDGETS: Mapping[str, Kind] = {name: _kind(name, cls) for name, cls in budgets.BUDGETS.items()}

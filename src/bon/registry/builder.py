@@ -14,7 +14,7 @@ from bon.registry.budgets import BUDGETS
 from bon.registry.built import BuiltBudget, BuiltGenerator, BuiltScorer, BuiltSelector
 from bon.registry.config import Config, load_config
 from bon.registry.generators import GENERATORS
-from bon.registry.kinds import Kind, attribute_of, find_kind, find_module
+from bon.registry.kinds import Kind, attribute_of, find_kind, find_module, refuse_surplus
 from bon.registry.scorers import SCORERS, as_scorer
 from bon.registry.selectors import SELECTORS
 from bon.registry.spec import Spec, parse_spec
@@ -59,36 +59,46 @@ class Builder:
         if not isinstance(spec, str):
             return spec if isinstance(spec, BuiltGenerator) else BuiltGenerator(spec, spec="", name=_name(spec))
         found, thing = self._make("generator", spec, options)
-        return BuiltGenerator(thing, spec=spec, name=getattr(thing, "name", "") or found.name)
+        if not callable(thing):
+            raise SpecError(
+                f"{spec!r} is {thing!r:.80}, which cannot be called; a generator is a function or an object"
+            )
+        return BuiltGenerator(thing, spec=found.canonical, name=getattr(thing, "name", "") or found.name)
 
     def scorer(self, spec: str | ScorerLike, **options: Any) -> BuiltScorer:
         """The scorer that a spec names; plain functions (prompt, candidate) are lifted."""
         if not isinstance(spec, str):
             return spec if isinstance(spec, BuiltScorer) else BuiltScorer(as_scorer(spec), spec="", name=_name(spec))
         found, thing = self._make("scorer", spec, options)
-        return BuiltScorer(as_scorer(thing), spec=spec, name=found.options.get("name", found.name))
+        return BuiltScorer(as_scorer(thing), spec=found.canonical, name=found.options.get("name", found.name))
 
     def selector(self, spec: str | Selector, **options: Any) -> BuiltSelector:
         """The selector that a spec names."""
         if not isinstance(spec, str):
             return spec if isinstance(spec, BuiltSelector) else BuiltSelector(spec, spec="", name=_name(spec))
         found, thing = self._make("selector", spec, options)
-        return BuiltSelector(thing, spec=spec, name=found.name)
+        return BuiltSelector(thing, spec=found.canonical, name=found.name)
 
     def budget(self, spec: str | Budget, **options: Any) -> BuiltBudget:
         """The budget that a spec names."""
         if not isinstance(spec, str):
             return spec if isinstance(spec, BuiltBudget) else BuiltBudget(spec, spec="", name=_name(spec))
         found, thing = self._make("budget", spec, options)
-        return BuiltBudget(thing, spec=spec, name=found.name)
+        return BuiltBudget(thing, spec=found.canonical, name=found.name)
 
     def _make(self, seam: str, text: str, options: Mapping[str, Any]) -> tuple[Spec, Any]:
         spec = self.resolved(seam, text, ())
         spec = replace(spec, options={**spec.options, **options})
         kinds = KINDS[seam]
         if spec.kind not in kinds and (module := find_module(spec)):
+            if surplus := sorted(set(spec.options) - {"name"}):
+                raise SpecError(
+                    f"{text!r}: {spec.name!r} is yours and takes no options here, not {surplus[0]!r} either"
+                )
             return spec, attribute_of(module, spec)
-        return spec, find_kind(seam, spec, kinds).make(spec, self)
+        kind = find_kind(seam, spec, kinds)
+        refuse_surplus(spec, kind)
+        return spec, kind.make(spec, self)
 
     def resolved(self, seam: str, text: str, seen: tuple[str, ...] = ()) -> Spec:
         """The spec behind a text, through the names of bon.toml; a name's own keys are options of what it names."""

@@ -46,15 +46,43 @@ def load_config(environment: Mapping[str, str] = os.environ) -> Config:
     if named and not path.is_file():
         raise UsageError(f"BON_CONFIG names {named!r}, which is not a file")
     data = _read(path) if path.is_file() else {}
-    if unknown := sorted(set(data) - {"defaults", *_SEAMS}):
-        raise UsageError(f"{path}: unknown section {unknown[0]!r}; there are defaults, {', '.join(_SEAMS)}")
+    _check(path, data)
     defaults = dict(data.get("defaults", {}))
-    if unknown := sorted(set(defaults) - set(_DEFAULTS)):
-        raise UsageError(f"{path}: unknown default {unknown[0]!r}; there are {', '.join(_DEFAULTS)}")
     for key in _DEFAULTS:
         if text := environment.get(f"BON_{key.upper()}"):
             defaults[key] = _number(key, text) if key in ("n", *_REQUEST) else text
     return Config(path=path if data else None, defaults=defaults, named={seam: data.get(seam, {}) for seam in _SEAMS})
+
+
+def _check(path: Path, data: Mapping[str, Any]) -> None:
+    """Refuse what is not as it should be, naming it."""
+    for section, table in data.items():
+        if section not in ("defaults", *_SEAMS):
+            raise UsageError(f"{path}: unknown section {section!r}; there are defaults, {', '.join(_SEAMS)}")
+        if not isinstance(table, dict):
+            raise UsageError(f"{path}: {section!r} is {table!r}; it must be a section: [{section}]")
+        for key, value in table.items():
+            if section == "defaults":
+                _check_default(path, key, value)
+            elif not isinstance(value, dict):
+                raise UsageError(
+                    f'{path}: {section}.{key} is {value!r}; write [{section}.{key}] and spec = "..." below'
+                )
+
+
+def _check_default(path: Path, key: str, value: object) -> None:
+    if key not in _DEFAULTS:
+        raise UsageError(f"{path}: unknown default {key!r}; there are {', '.join(_DEFAULTS)}")
+    types, words = _types(key)
+    if isinstance(value, bool) or not isinstance(value, types):
+        raise UsageError(f"{path}: the default {key!r} is {value!r}; it must be {words}")
+
+
+def _types(key: str) -> tuple[tuple[type, ...], str]:
+    """What the value of a default may be, and that in words."""
+    if key in ("temperature", "top_p"):
+        return (int, float), "a number"
+    return ((int,), "a whole number") if key in ("n", *_REQUEST) else ((str,), "a text")
 
 
 def _read(path: Path) -> dict[str, Any]:

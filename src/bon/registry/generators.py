@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["GENERATORS"]
 
+_SECRET = re.compile(r"(?i)(.*_)?(api_?)?(key|token|secret|password|authorization)")
 _REQUEST = (
     "temperature", "top_p", "top_k", "min_p", "max_tokens", "seed", "stop", "presence_penalty", "frequency_penalty",
     "repetition_penalty", "response_format", "num_beams", "num_beam_groups", "diversity_penalty", "return_token_ids",
@@ -71,12 +73,17 @@ def _openai(spec: Spec, builder: Builder) -> Generator:
     options = {key: value for key, value in spec.options.items() if key != "name"}
     model, key = _target(spec, "a model"), _key(spec, options)
     url = spec.url or options.pop("url", None) or (OLLAMA_URL if spec.kind == "ollama" else None)
-    endpoint = open_endpoint(model, url=url, key=key, slots=options.pop("slots", 64), hook=builder.hook)
+    slots, use_n = options.pop("slots", 64), options.pop("use_n", "auto")
+    if isinstance(slots, bool) or not isinstance(slots, int) or slots < 1:
+        raise SpecError(f"{spec.name!r}: slots is {slots!r}; it must be a whole number of at least 1")
+    if use_n not in ("auto", True, False) or (use_n in (0, 1) and not isinstance(use_n, bool)):
+        raise SpecError(f"{spec.name!r}: use_n is {use_n!r}; it must be auto, true or false")
+    endpoint = open_endpoint(model, url=url, key=key, slots=slots, hook=builder.hook)
     return OpenAIGenerator(
         model,
         url=endpoint,
         name=spec.name,
-        use_n=options.pop("use_n", "auto"),
+        use_n=use_n,
         defaults={**builder.request, **options},
         hook=builder.hook,
     )
@@ -84,10 +91,12 @@ def _openai(spec: Spec, builder: Builder) -> Generator:
 
 def _key(spec: Spec, options: dict[str, Any], environment: Mapping[str, str] = os.environ) -> str | None:
     """The API key, by the name of an environment variable only: specs are stored beside outputs, keys never are."""
-    if "key" in options:
+    secret = next((name for name in options if _SECRET.fullmatch(name)), None)
+    if secret or "@" in (spec.url or ""):
+        what = f"{secret!r}" if secret else "a password in its address"
         raise SpecError(
-            f"{spec.name!r}: a key does not belong in a spec, which is stored and shown; put it into an environment "
-            "variable and name that: key_env=MY_KEY"
+            f"{spec.name!r}: a key ({what}) does not belong in a spec, which is stored and shown; put it into an "
+            "environment variable and name that: key_env=MY_KEY"
         )
     name = options.pop("key_env", None)
     if name is None:
@@ -129,7 +138,10 @@ def _target(spec: Spec, what: str) -> str:
 
 GENERATORS: Mapping[str, Kind] = {
     "local": Kind(
-        usage="local", summary="SmolLM2-135M-Instruct, embedded: no key, no GPU; fetched on first use", make=_local
+        usage="local",
+        summary="SmolLM2-135M-Instruct, embedded: no key, no GPU; fetched on first use",
+        make=_local,
+        target=False,
     ),
     "gguf": Kind(usage="gguf:FILE", summary="a GGUF file or an OpenVINO folder, embedded", make=_gguf),
     "hf": Kind(usage="hf:DIR_OR_ID", summary="a transformers model or a LoRA adapter: a folder or a hub id", make=_hf),
@@ -137,8 +149,9 @@ GENERATORS: Mapping[str, Kind] = {
         usage="openai:MODEL[@URL]",
         summary="any OpenAI-compatible endpoint; without a URL OPENAI_BASE_URL and OPENAI_API_KEY",
         make=_openai,
+        url=True,
     ),
-    "ollama": Kind(usage="ollama:MODEL", summary="a model of the local Ollama", make=_openai),
+    "ollama": Kind(usage="ollama:MODEL", summary="a model of the local Ollama", make=_openai, url=True),
     "replay": Kind(usage="replay:POOLS", summary="the candidates of a file of pools, drawn again", make=_replay),
     "variations": Kind(
         usage="variations:GENERATOR",
@@ -146,7 +159,10 @@ GENERATORS: Mapping[str, Kind] = {
         make=_variations,
     ),
     "mixture": Kind(
-        usage='mixture (bon.toml: generators = ["...", "..."])', summary="several generators in turn", make=_mixture
+        usage='mixture (bon.toml: generators = ["...", "..."])',
+        summary="several generators in turn",
+        make=_mixture,
+        target=False,
     ),
 }
 """Kind of generator -> how it is written, what it is, how it is made."""

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
+from inspect import signature
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -19,8 +20,10 @@ from bon.registry.spec import Spec
 if TYPE_CHECKING:
     from bon.registry.builder import Builder
 
-__all__ = ["Kind", "attribute_of", "find_kind", "find_module", "known_options"]
+__all__ = ["Kind", "attribute_of", "checked_options", "find_kind", "find_module", "known_options", "refuse_surplus"]
 
+_TYPES: Mapping[str, tuple[type, ...]] = {"float": (int, float), "int": (int,), "str": (str,)}
+_WORDS = {"float": "a number", "int": "a whole number", "str": "a text"}
 _FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
@@ -33,6 +36,12 @@ class Kind:
     summary: str
     """What it is, in a line."""
     make: Callable[[Spec, Builder], Any]
+    target: bool = True
+    """Whether something may stand after the colon."""
+    url: bool = False
+    """Whether an address may follow."""
+    documentation: str = ""
+    """What `bon show` adds."""
 
 
 def find_kind(seam: str, spec: Spec, kinds: Mapping[str, Kind]) -> Kind:
@@ -51,6 +60,28 @@ def find_kind(seam: str, spec: Spec, kinds: Mapping[str, Kind]) -> Kind:
         f"{spec.text!r} names no {seam}: {spec.kind!r} is unknown; {hint} "
         f"(a function of yours is written module:function, a name of your own stands in bon.toml under [{seam}s.NAME])"
     )
+
+
+def refuse_surplus(spec: Spec, kind: Kind) -> None:
+    """Refuse what a spec says and its kind would not read. Raises `SpecError`."""
+    if spec.target and not kind.target:
+        raise SpecError(f"{spec.text!r}: {spec.kind!r} takes nothing after the colon; write {kind.usage}")
+    if spec.url is not None and not kind.url:
+        raise SpecError(f"{spec.text!r}: {spec.kind!r} has no address; write {kind.usage}")
+    if not isinstance(spec.options.get("name", ""), str):
+        raise SpecError(f"{spec.text!r}: a name is text, not {spec.options['name']!r}")
+
+
+def checked_options(spec: Spec, function: Callable[..., Any], *allowed: str) -> dict[str, Any]:
+    """The options of a spec as keyword arguments of a function. Raises `SpecError` for a value of another type."""
+    options = known_options(spec, *allowed)
+    parameters = signature(function).parameters
+    for name, value in options.items():
+        wanted = str(parameters[name].annotation)
+        types = _TYPES.get(wanted.removesuffix(" | None"))
+        if types and (isinstance(value, bool) or not isinstance(value, types)):
+            raise SpecError(f"{spec.text!r}: {name} is {value!r}; it must be {_WORDS[wanted.removesuffix(' | None')]}")
+    return options
 
 
 def find_module(spec: Spec) -> ModuleType | None:

@@ -21,13 +21,14 @@ __all__ = ["SCORERS", "as_scorer"]
 
 
 def _plain(name: str, scorer: Scorer) -> Kind:
-    summary = (inspect.getdoc(scorer) or "").partition("\n")[0].rstrip(".")
+    documentation = inspect.getdoc(scorer) or ""
+    summary = documentation.partition("\n")[0].rstrip(".")
 
     def make(spec: Spec, builder: Builder) -> Scorer:  # noqa: ARG001
         known_options(spec)
         return scorer
 
-    return Kind(usage=name, summary=summary, make=make)
+    return Kind(usage=name, summary=summary, make=make, target=False, documentation=documentation)
 
 
 def _recorded(spec: Spec, builder: Builder) -> Scorer:  # noqa: ARG001
@@ -48,6 +49,8 @@ SCORERS: Mapping[str, Kind] = {
         usage="selfcertainty[?kind=exact|top|sampled]",
         summary="how sure the generator was of its own tokens (Kang et al. 2025); it must give logprobs",
         make=_selfcertainty,
+        target=False,
+        documentation=inspect.getdoc(score.SelfCertainty) or "",
     ),
     "recorded": Kind(usage="recorded:FILE", summary="verdicts read from a file", make=_recorded),
 }

@@ -12,7 +12,7 @@ from bon.errors import SpecError
 
 __all__ = ["Spec", "parse_spec"]
 
-_OPTIONS = re.compile(r"\?([A-Za-z_]\w*=[^?]*)$")
+_OPTIONS = re.compile(r"\?([A-Za-z_]\w*=.*)$", re.DOTALL)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +34,15 @@ class Spec:
     def name(self) -> str:
         """A short name for what it makes: the spec without address and options."""
         return f"{self.kind}:{self.target}" if self.target else self.kind
+
+    @property
+    def canonical(self) -> str:
+        """The spec written out, whatever name of bon.toml it came by: equal strings make equal things."""
+        options = {key: value for key, value in sorted(self.options.items()) if key != "name"}
+        written = "&".join(
+            f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in options.items()
+        )
+        return f"{self.name}{f'@{self.url}' if self.url else ''}{f'?{written}' if written else ''}"
 
 
 def parse_spec(text: str) -> Spec:

@@ -72,7 +72,11 @@ async def examine_scorer(scorer: Scorer, *, pool: Pool | None = None) -> AsyncGe
         answers=["4", "4", "5", "4"],
         prompt=Prompt(id="doctor", messages=as_messages("What is 2 + 2?"), reference="4"),
     )
-    scores = await scorer(given)
+    try:
+        scores = await scorer(given)
+    except Exception as error:  # noqa: BLE001  # what it raises is the finding
+        yield _finding("scores", False, f"{type(error).__name__}: {error}")
+        return
     values = [score.value for score in scores]
     missing = [score.reason for score in scores if score.value is None]
     detail = f"values {values}" + (f"; missing because: {missing[0]}" if missing else "")
