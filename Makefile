@@ -10,7 +10,8 @@ WORKERS ?= 2
 .PHONY: demo test slow check lint types layers format docs bench lock clean
 
 demo: $(VENV)/.demo
-	$(BIN)/bon ask "Why is the sky blue?" -n 8 --max-tokens 128
+	$(BIN)/bon ask "Why is the sky blue? Answer in two sentences." -n 8 --max-tokens 128 \
+		--scorer selfcertainty --scorer heuristic --by selfcertainty
 	$(BIN)/python examples/gain.py
 
 test: $(VENV)/.dev
