@@ -227,6 +227,8 @@ def test_many_loops_and_threads_share_one_worker(embedded: EmbeddedGenerator) ->
 def test_a_model_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no model"):
         EmbeddedGenerator(tmp_path / "gone.gguf")
+    with pytest.raises(ModelError, match=r"no openvino_model\.xml"):
+        reads(tmp_path)
 
 
 async def test_a_model_that_cannot_be_read_raises(tmp_path: Path) -> None:

@@ -108,7 +108,9 @@ def plain(error: BaseException) -> str:
 
 
 def _is_openvino(path: Path) -> bool:
-    return (path / "openvino_model.xml").is_file()
+    if path.is_dir() and not (path / "openvino_model.xml").is_file():
+        raise ModelError(f"the folder {str(path)!r} holds no openvino_model.xml: name a GGUF file, or a model's folder")
+    return path.is_dir()
 
 
 def _context_of_folder(folder: Path) -> int:
@@ -152,5 +154,5 @@ def _convert(gguf: Path, folder: Path) -> None:
     except RuntimeError as error:
         raise ModelError(f"openvino-genai cannot read {str(gguf)!r}: {plain(error)}") from error
     link.unlink()
-    if not _is_openvino(folder):
+    if not (folder / "openvino_model.xml").is_file():
         raise ModelError(f"openvino-genai {genai.__version__} did not save {str(gguf)!r} in its own format")

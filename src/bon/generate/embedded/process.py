@@ -108,6 +108,8 @@ class _Run:
 
     def close(self) -> None:
         self._outbox.put(None)
+        if self._reader is threading.current_thread():
+            return  # a generator may be forgotten, and so closed, anywhere
         self._reader.join(_PATIENCE)
         if self._reader.is_alive() and self._process is not None:
             self._process.kill()
