@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import multiprocessing
 import multiprocessing.connection
@@ -202,6 +203,8 @@ def main() -> None:
 
         asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     calls = options.calls // AT_ONCE * AT_ONCE
+    gc.collect()
+    gc.freeze()  # as `bon sample` does: walking all imported modules again and again is nobody's work per call
     rounds = [
         {name: microseconds(contender, url, calls) for name, contender in CONTENDERS.items()}
         for _ in range(options.rounds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -47,6 +48,7 @@ class Tally:
 
 async def follow(steps: AsyncIterator[Progress], tally: Tally, *, what: str, total: int | None) -> None:
     """Run to the end, counting, and showing how far it has come."""
+    gc.freeze()  # what is imported stays: the collector need not walk it anew with every few answers
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Bar(*columns, TextColumn("{task.fields[note]}"), console=console, disable=not console.is_terminal) as bar:
