@@ -68,6 +68,7 @@ def test_the_draws_are_the_same_whoever_asks_again(bon: Bon) -> None:
         (("-g", "tiny:model", "-n", "0"), "0 is not in the range"),
         (("-g", "tiny:model", "--extract", "nubmer"), "number"),
         (("-g", "gguf:missing.gguf"), "missing.gguf"),
+        (("-g", "replay:x.jsonl", "--deterministic"), "no option 'deterministic'"),
         (("-g", "openai:m@http://127.0.0.1:9/v1?key=sk-123"), "key_env=MY_KEY"),
     ],
 )

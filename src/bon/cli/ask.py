@@ -11,7 +11,7 @@ from rich.console import Console
 
 from bon.api import Result, blocking, decide, default_scorer, make_job, prompt
 from bon.cli.live import LiveTable, results_table, summary
-from bon.cli.options import as_json, drawing, request_of, scoring, selecting, selector_of
+from bon.cli.options import as_json, drawing, generator_of, request_of, scoring, selecting, selector_of
 from bon.engine import run
 from bon.errors import UsageError
 from bon.events import Event
@@ -66,7 +66,7 @@ def _ask(text: str, options: dict[str, Any]) -> tuple[Result, Console]:
     scorers = options["scorers"] or [builder.config.defaults.get("scorer") or default_scorer(asked)]
     job = make_job(
         builder,
-        generator=options["generator"],
+        generator=generator_of(builder, options),
         scorer=scorers,
         select=selector_of(builder, options),
         budget=options["budget"],

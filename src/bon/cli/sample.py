@@ -12,7 +12,7 @@ import click
 from bon.api import blocking, make_job
 from bon.api.files import sample_file
 from bon.api.settings import begin, settings_of
-from bon.cli.options import as_json, concurrency, drawing, request_of, scoring
+from bon.cli.options import as_json, concurrency, drawing, generator_of, request_of, scoring
 from bon.cli.progress import Tally, count_lines, follow
 from bon.observe import stage_lines
 from bon.registry import Builder
@@ -40,7 +40,7 @@ def command(prompts: Path, out: Path, **options: Any) -> None:
     builder = Builder(n=options["n"], hook=tally, progress=stage_lines())
     job = make_job(
         builder,
-        generator=options["generator"],
+        generator=generator_of(builder, options),
         scorer=options["scorers"] or None,
         budget=options["budget"],
         extract=options["extract"],
