@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import logging
 
 import pytest
 
 from bon.events import Drawn, Event, Retried, Scored, Selected, Spending
-from bon.observe import both, log_events
+from bon.observe import both, log_events, stage_lines
 from bon.types import Candidate, Failure, Score, Seconds, Usage
 
 DRAWN = Drawn(
@@ -49,3 +50,27 @@ def test_both_tells_each_in_order() -> None:
     told: list[tuple[str, Event]] = []
     both(lambda event: told.append(("a", event)), lambda event: told.append(("b", event)))(DRAWN)
     assert told == [("a", DRAWN), ("b", DRAWN)]
+
+
+class Stream(io.StringIO):
+    def __init__(self, *, terminal: bool) -> None:
+        super().__init__()
+        self.terminal = terminal
+
+    def isatty(self) -> bool:
+        return self.terminal
+
+
+def test_stages_count_up_in_a_terminal_and_are_a_line_each_elsewhere() -> None:
+    for terminal in (True, False):
+        stream = Stream(terminal=terminal)
+        progress = stage_lines(stream)
+        for done in (0, 5_000_000, 5_000_001, 10_000_000):
+            progress("downloading", done, 10_000_000)
+        progress("verifying", 1, None)
+        said = stream.getvalue()
+        if terminal:
+            assert said.count("\r") == 4, "a step that shows nothing new is not written"
+            assert "downloading the embedded model: 10 of 10 MB\n" in said
+        else:
+            assert said == "bon: downloading the embedded model\nbon: verifying the embedded model\n"

@@ -1,0 +1,78 @@
+"""Generators by their specs: each really drawn from, the models made here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import bon
+from bon.errors import ModelError, SpecError
+from bon.generate.embedded import EmbeddedGenerator
+from bon.generate.llamacpp import LlamaCppGenerator
+from bon.registry import Builder, Config
+from bon.testing import FaultServer, Scripted
+from bon.testing.checkpoints import save_tiny_adapter, save_tiny_gguf, save_tiny_model
+from bon.types import Message
+
+ASKED: list[Message] = [{"role": "user", "content": "Why?"}]
+
+
+async def test_a_transformers_folder_and_an_adapter_on_it(tmp_path: Path) -> None:
+    save_tiny_model(tmp_path / "model")
+    save_tiny_adapter(tmp_path / "adapter", tmp_path / "model")
+    for spec in (f"hf:{tmp_path / 'model'}", f"hf:{tmp_path / 'adapter'}", f"hf:{tmp_path / 'model'}?dtype=bfloat16"):
+        with bon.generator(spec, max_tokens=4) as generator:
+            r = await bon.abest_of_n(ASKED, n=3, generator=generator, scorer="selfcertainty")
+        assert len(r.pool) == 3
+        assert r.best.generator == spec.partition("?")[0]
+        assert r.pool.prompt.request["max_tokens"] == 4
+        assert {score.reason for score in r.pool.scores["selfcertainty"]} == {r.pool.scores["selfcertainty"][0].reason}
+
+
+async def test_a_gguf_that_openvino_does_not_read_runs_on_llama_cpp(tmp_path: Path) -> None:
+    path = save_tiny_gguf(tmp_path / "tiny.gguf")
+    with bon.generator(f"gguf:{path}", max_tokens=4) as generator:
+        assert isinstance(generator.thing, LlamaCppGenerator)
+        r = await bon.abest_of_n(ASKED, n=3, generator=generator, scorer="heuristic")
+    assert len(r.pool) == 3
+    assert r.best.generator == "gguf:tiny"
+
+
+def test_the_embedded_model_by_its_spec(embedded_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BON_MODEL", str(embedded_model))
+    for spec in ("local", f"gguf:{embedded_model}"):
+        with Builder(Config()).generator(spec, temperature=0, deterministic=True) as generator:
+            assert isinstance(generator.thing, EmbeddedGenerator)
+            assert generator.defaults["temperature"] == 0
+    assert Builder(Config()).generator("local").name == "local:SmolLM2-135M-Instruct"
+    with pytest.raises(SpecError, match=r"'openvino' and 'llama.cpp'"):
+        Builder(Config()).generator("local?engine=vllm")
+    monkeypatch.setenv("BON_MODEL", str(embedded_model / "nothing"))
+    with pytest.raises(ModelError, match="does not exist"):
+        Builder(Config()).generator("local")
+
+
+async def test_an_endpoint_gets_the_options_of_its_spec(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_KEY", "canary")
+    async with FaultServer(answers=["4"]) as server:
+        spec = f'openai:m@{server.url}?temperature=0.1&key_env=MY_KEY&chat_template_kwargs={{"enable_thinking":false}}'
+        with bon.generator(spec) as generator:
+            r = await bon.abest_of_n("2+2?", n=1, generator=generator, scorer="heuristic")
+            assert "canary" not in repr(generator) + generator.spec
+        (call,) = server.ledger.calls
+    assert call.request["temperature"] == 0.1
+    assert call.request["chat_template_kwargs"] == {"enable_thinking": False}
+    assert r.best.generator == "openai:m"
+
+
+def test_ollama_is_an_endpoint_of_this_machine() -> None:
+    with bon.generator("ollama:qwen3:8b") as generator:
+        assert generator.name == "ollama:qwen3:8b"
+        assert generator.endpoint.name.startswith("http://localhost:11434")
+        assert generator.model == "qwen3:8b"
+
+
+def test_a_thing_is_passed_on_as_it_is() -> None:
+    thing = Scripted(["a"])
+    assert Builder(Config()).generator(thing).thing is thing
