@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from bon.types import Draw, Score, Usage
 
-__all__ = ["Drawn", "Event", "Hook", "Retried", "Scored", "Selected", "Spending", "no_hook"]
+__all__ = [
+    "Begun",
+    "Drawn",
+    "Event",
+    "Hook",
+    "Retried",
+    "Scored",
+    "Selected",
+    "Spending",
+    "listening",
+    "no_hook",
+    "tell",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """A draw has its first token: whatever had to be loaded is loaded. Only some generators tell."""
+
+    prompt_id: str
+    by: str
+    """The generator."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,9 +87,27 @@ class Spending:
     seconds: float
 
 
-Event: TypeAlias = Drawn | Retried | Scored | Selected | Spending
+Event: TypeAlias = Begun | Drawn | Retried | Scored | Selected | Spending
 Hook: TypeAlias = Callable[[Event], None]
 
 
 def no_hook(event: Event) -> None:
     """The hook that listens to nothing."""
+
+
+_LISTENING: ContextVar[Hook] = ContextVar("bon-hook", default=no_hook)
+
+
+@contextmanager
+def listening(hook: Hook) -> Iterator[None]:
+    """Have `tell` reach this hook, here and in the tasks that are started here."""
+    token = _LISTENING.set(hook)
+    try:
+        yield
+    finally:
+        _LISTENING.reset(token)
+
+
+def tell(event: Event) -> None:
+    """Tell the hook of the run in whose course this happens, if any: what generators below the engine use."""
+    _LISTENING.get()(event)

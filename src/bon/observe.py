@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import TextIO
 
-from bon.events import Drawn, Event, Hook, Retried, Scored, Selected
+from bon.events import Begun, Drawn, Event, Hook, Retried, Scored, Selected
 from bon.types import Failure
 
 __all__ = ["both", "log_events", "stage_lines"]
@@ -71,7 +71,7 @@ def _level(event: Event) -> int:
     return logging.WARNING if troubled else logging.DEBUG
 
 
-def _line(event: Event) -> str:
+def _line(event: Event) -> str:  # noqa: PLR0911  # a line an event
     if isinstance(event, Drawn):
         draw = event.draw
         if isinstance(draw, Failure):
@@ -81,6 +81,8 @@ def _line(event: Event) -> str:
             f"draw prompt={event.prompt_id!r} index={draw.index} finish_reason={draw.finish_reason} "
             f"tokens={tokens} seconds={draw.seconds.total if draw.seconds else None} by={draw.generator!r}"
         )
+    if isinstance(event, Begun):
+        return f"begin prompt={event.prompt_id!r} by={event.by!r}"
     if isinstance(event, Retried):
         return f"retry endpoint={event.endpoint!r} attempt={event.attempt} error={event.error} wait={event.wait:.3f}"
     if isinstance(event, Scored):

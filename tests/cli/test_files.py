@@ -223,13 +223,23 @@ def test_help_of_every_command_shows_the_defaults(bon: Bon) -> None:
         assert "--json" in bon(name, "--help").stdout
 
 
-def test_the_input_is_never_the_output(bon: Bon, prompts: Path) -> None:
+def test_the_input_is_never_the_output(bon: Bon, prompts: Path, tmp_path: Path) -> None:
     before = prompts.read_bytes()
     for more in ([], ["--restart"]):
         done = bon("sample", prompts, "-g", "tiny:model", "-n", "2", "-o", prompts, *more, check=False)
         assert done.returncode == 2
         assert "is the input itself" in done.stderr
         assert prompts.read_bytes() == before
+    rows = tmp_path / "gsm.jsonl"
+    rows.write_text('{"question": "1 + 1?", "answer": "#### 2"}\n')
+    pools = tmp_path / "pools.jsonl"
+    bon("sample", prompts, "-g", "tiny:model", "-n", "2", "-o", pools, "-s", "math")
+    for args, data in ((("convert", "gsm8k", rows), rows), (("select", pools), pools)):
+        before = data.read_bytes()
+        done = bon(*args, "-o", data, check=False)
+        assert done.returncode == 2
+        assert "is the input itself" in done.stderr
+        assert data.read_bytes() == before
 
 
 def test_a_compressed_output_is_refused_before_anything_is_drawn(bon: Bon, prompts: Path, tmp_path: Path) -> None:

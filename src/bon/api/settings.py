@@ -8,7 +8,7 @@ from bon.api.job import Job
 from bon.errors import UsageError
 from bon.store.runfile import Run, data_hash, read_run, require_same, run_path, write_run
 
-__all__ = ["begin", "hashes", "settings_of"]
+__all__ = ["begin", "hashes", "refuse_same", "settings_of"]
 
 _MAY_DIFFER = frozenset({"n", "scorers", "data"})
 """A larger n adds candidates, another scorer adds scores, and prompts are compared one by one as they are met."""
@@ -35,14 +35,19 @@ def hashes(*data: Path) -> dict[str, str]:
     return {path.name: data_hash(path) for path in data if path.is_file()}
 
 
+def refuse_same(out: Path, *data: Path) -> None:
+    """Raise `UsageError` for an output that is one of the inputs: writing it would lose what was given."""
+    if any(out.exists() and path.exists() and out.samefile(path) for path in data):
+        raise UsageError(f"{out} is the input itself: choose another output (-o)")
+
+
 def begin(out: Path, run: Run, *, data: Path, restart: bool = False) -> None:
     """Write the run file of an output, or throw the output away first.
 
     Raises `UsageError` for an output that was begun with other settings, naming each of them; for one that is the
     input itself, and for a compressed one, which cannot be added to.
     """
-    if out.exists() and data.exists() and out.samefile(data):
-        raise UsageError(f"{out} is the input itself: choose another output (-o)")
+    refuse_same(out, data)
     if out.suffix == ".gz":
         raise UsageError(f"{out}: a run adds to its output as it goes, which a compressed file cannot: drop the .gz")
     if restart:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from bon.events import Hook, no_hook
 from bon.observe import stage_lines
 from bon.registry import Builder, Built, BuiltGenerator, BuiltScorer, Config, load_config
 
@@ -42,7 +43,7 @@ def _keep(seam: str, spec: str, make: Callable[[str], Built[Any]]) -> Any:
         return _kept[key]
 
 
-def shared_builder(n: int | None = None) -> SharedBuilder:
+def shared_builder(n: int | None = None, hook: Hook = no_hook) -> SharedBuilder:
     """The builder of the one-call API; when bon.toml or the environment has changed, it starts afresh."""
     global _config  # noqa: PLW0603  # process-wide by purpose
     config = load_config()
@@ -50,7 +51,7 @@ def shared_builder(n: int | None = None) -> SharedBuilder:
         if config != _config:
             close()
             _config = config
-    return SharedBuilder(config, n=n, progress=stage_lines())
+    return SharedBuilder(config, n=n, hook=hook, progress=stage_lines())
 
 
 def close() -> None:

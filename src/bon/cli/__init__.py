@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import sys
+import warnings
 from io import TextIOWrapper
 from typing import Any
 
@@ -65,11 +66,16 @@ def cli() -> None:
     """
 
 
+def _warn(message: Warning | str, *_: object, **__: object) -> None:
+    sys.stderr.write(f"bon: warning: {message}\n")
+
+
 def main(args: list[str] | None = None) -> Any:
     """Run the command and end the process with its exit code; errors of ours are one line, without a traceback."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # half an emoji in an answer is no reason to lose it
+    warnings.showwarning = _warn
     try:
         code = cli.main(args=args, standalone_mode=False, prog_name="bon")
     except click.ClickException as error:
@@ -83,5 +89,8 @@ def main(args: list[str] | None = None) -> Any:
         code = 2 if isinstance(error, UsageError) else 1
     except BrokenPipeError:
         sys.stderr.close()  # whoever read our output has left: there is nobody to tell
+        code = 1
+    except OSError as error:  # a full disk, a folder that may not be written to
+        sys.stderr.write(f"bon: {error}\n")
         code = 1
     sys.exit(code if isinstance(code, int) else 0)

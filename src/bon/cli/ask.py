@@ -17,6 +17,7 @@ from bon.errors import UsageError
 from bon.events import Event
 from bon.observe import stage_lines
 from bon.registry import Builder
+from bon.score import heuristic
 from bon.store.pools import dump_pool
 from bon.types import Message
 
@@ -63,7 +64,7 @@ def _ask(text: str, options: dict[str, Any]) -> tuple[Result, Console]:
         live(event)
 
     builder = Builder(n=options["n"], hook=hook, progress=stage_lines())
-    scorers = options["scorers"] or [builder.config.defaults.get("scorer") or default_scorer(asked)]
+    scorers = options["scorers"] or [builder.config.defaults.get("scorer") or default_scorer(asked, quiet=True)]
     job = make_job(
         builder,
         generator=generator_of(builder, options),
@@ -73,6 +74,8 @@ def _ask(text: str, options: dict[str, Any]) -> tuple[Result, Console]:
         extract=options["extract"],
         request=request_of(options),
     )
+    if not options["quiet"] and scorers == [heuristic]:
+        default_scorer(asked)  # which says that it is no reward model; not before everything else is known to be right
     live = LiveTable(console, n=builder.n, scorers=list(job.plan.scorers))
     asked = job.prepared(asked)
     with job, live:

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from bon.api.settings import hashes
+from bon.api.settings import hashes, refuse_same
 from bon.cli.options import as_json
 from bon.errors import UsageError
 from bon.store.convert import CONVERTERS, convert
@@ -33,6 +33,7 @@ def command(format_: str, file: Path, out: Path, *, limit: int | None, pairs: tu
     `bon list converters` shows the formats. Pools carry the recorded correctness as the scorer `correct`. An option
     that most formats have is template, a text with {prompt} where the question goes.
     """
+    refuse_same(out, file)
     settings = {"format": format_, "limit": limit, **_options(pairs)}
     count = convert(format_, file, out, limit=limit, **_options(pairs))
     makes = CONVERTERS[format_].makes

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bon.api import Result
-from bon.events import Drawn, Event, Retried, Scored
+from bon.events import Begun, Drawn, Event, Retried, Scored
 from bon.types import Candidate, Failure, Pool, Score
 
 __all__ = ["LiveTable", "results_table", "summary"]
@@ -25,7 +25,7 @@ class LiveTable:
         self.n = n
         self.scorers = scorers
         self.console = console
-        self.stage = "loading"
+        self.stage = "asking, and loading the model where it is a local one"
         self.draws: dict[int, Candidate | Failure] = {}
         self.scores: dict[str, dict[int, Score]] = {name: {} for name in scorers}
         self.live = Live(
@@ -43,7 +43,9 @@ class LiveTable:
         self.live.stop()
 
     def __call__(self, event: Event) -> None:
-        if isinstance(event, Drawn):
+        if isinstance(event, Begun):
+            self.stage = "drawing"
+        elif isinstance(event, Drawn):
             if event.draw.index is not None:
                 self.draws[event.draw.index] = event.draw
             self.stage = "scoring" if len(self.draws) >= self.n else "drawing"
@@ -74,6 +76,11 @@ def summary(result: Result) -> list[tuple[str, str]]:
     pool = result.pool
     ranges = [_range(name, scores, result.position) for name, scores in pool.scores.items()]
     lines = [("bold", f"winner #{result.best.index}: {' · '.join(filter(None, ranges)) or 'nothing was scored'}")]
+    lines += [
+        ("yellow", f"{name} scored nothing: {scores[0].reason}")
+        for name, scores in pool.scores.items()
+        if scores and all(score.value is None for score in scores)
+    ]
     if result.degraded:
         lines.append(("yellow", "there was nothing to choose by, so the winner was drawn by lot"))
     distinct, n = len({candidate.text.strip() for candidate in pool.candidates}), len(pool)

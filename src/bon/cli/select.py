@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,12 @@ import numpy as np
 
 from bon.answers import extractor
 from bon.api import Result, decide
+from bon.api.settings import refuse_same
 from bon.cli.options import selecting, selector_of
 from bon.errors import UsageError
 from bon.protocols import Extractor
 from bon.registry import Builder
-from bon.stats.intervals import bootstrap_mean
+from bon.stats import bootstrap_mean, wilson
 from bon.store.jsonl import write_atomic
 from bon.store.pools import read_pools
 from bon.types import Pool
@@ -42,8 +43,10 @@ def command(pools: Path, out: Path | None, **options: Any) -> None:
     selector = selector_of(Builder(), options)
     extract = extractor(options["extract"]) if options["extract"] else None
     right: list[float] = []
+    exact = True
 
     def rows() -> Iterable[bytes]:
+        nonlocal exact
         for pool in read_pools(pools):
             if not pool.candidates:
                 sys.stderr.write(f"{pool.prompt.id!r} has no candidates and is left out\n")
@@ -51,18 +54,27 @@ def command(pools: Path, out: Path | None, **options: Any) -> None:
             result = decide(_extracted(pool, extract), selector, seed=options["seed"])
             if options["gold"]:
                 right.append(_expected(result, options["gold"]))
+                exact = exact and set(result.pool.values(options["gold"])) <= {0.0, 1.0}
             yield json.dumps(_row(result), ensure_ascii=False).encode()
 
     if out is not None:
+        refuse_same(out, pools)
         write_atomic(out, rows())
     else:
         for row in rows():
             sys.stdout.buffer.write(row + b"\n")
         sys.stdout.flush()
     if right:
-        low, high = bootstrap_mean(right, level=0.95, draws=2000, rng=np.random.default_rng(options["seed"]))
+        low, high = _interval(right, exact=exact, seed=options["seed"])
         interval = f"{np.mean(right):.4f} [{low:.4f}, {high:.4f}]"
         sys.stderr.write(f"{selector.name}: {options['gold']} {interval} over {len(right)} prompts\n")
+
+
+def _interval(right: Sequence[float], *, exact: bool, seed: int) -> tuple[float, float]:
+    """A 95 % interval of the mean: Wilson's where the truth is right or wrong, else by bootstrap."""
+    if exact:
+        return wilson(sum(right), len(right))
+    return bootstrap_mean(right, level=0.95, draws=2000, rng=np.random.default_rng(seed))
 
 
 def _row(result: Result) -> dict[str, Any]:

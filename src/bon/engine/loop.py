@@ -13,7 +13,7 @@ from bon.concurrency import Merged, cancel, close
 from bon.engine.lacking import NOT_SCORED, lacking
 from bon.engine.plan import Plan
 from bon.errors import BadReply, ModelError, ScoreError, Truncated, UsageError
-from bon.events import Drawn, Event, Scored, Spending
+from bon.events import Drawn, Event, Scored, Spending, listening
 from bon.protocols import Scorer
 from bon.score import failure_of
 from bon.types import Candidate, Draw, Failure, Pool, Score, Spent, Usage
@@ -74,14 +74,15 @@ class Loop:
 
     async def finish(self) -> Pool:
         """Draw what the budget wants, score what has no score yet, and return the pool."""
-        try:
-            self._score(self.pointwise)
-            await self._ask()
-            await self._drain(ask=True)
-            self._score(self.poolwise)
-            await self._drain(ask=False)
-        finally:
-            await self.merged.aclose()
+        with listening(self._overhear):
+            try:
+                self._score(self.pointwise)
+                await self._ask()
+                await self._drain(ask=True)
+                self._score(self.poolwise)
+                await self._drain(ask=False)
+            finally:
+                await self.merged.aclose()
         self.failures.sort(key=lambda f: (f.stage, f.by or "", -1 if f.index is None else f.index))
         return self.snapshot()
 
@@ -254,6 +255,12 @@ class Loop:
         if usage is not None:
             self.usage += usage
         self._tell(Spending(prompt_id=self.start.prompt.id, by=by, usage=usage, seconds=seconds))
+
+    def _overhear(self, event: Event) -> None:
+        """What generators tell on their own: retries, and what was paid for answers that could not be used."""
+        if isinstance(event, Spending) and event.usage is not None:
+            self.usage += event.usage
+        self._tell(event)
 
     def _tell(self, event: Event) -> None:
         """Tell the hook; one that breaks costs nobody a draw, and is a failure like any other."""

@@ -14,7 +14,7 @@ import msgspec
 
 from bon.concurrency import as_landed
 from bon.errors import BadReply, DrawError, Rejected, Retryable, UsageError
-from bon.events import Hook, Spending, no_hook
+from bon.events import Hook, Spending, tell
 from bon.generate.chat_reply import Choice, Reply, candidate, read_reply, reported, split_usage
 from bon.generate.chat_stream import ChatStream
 from bon.generate.request import DEFAULT_REQUEST, draw_seed, merged
@@ -67,7 +67,7 @@ class OpenAIGenerator:
         name: str | None = None,
         defaults: Mapping[str, Any] | None = None,
         use_n: Literal["auto"] | bool = "auto",
-        hook: Hook = no_hook,
+        hook: Hook = tell,
     ) -> None:
         self.endpoint = url if isinstance(url, Endpoint) else open_endpoint(model, url=url, key=key, hook=hook)
         self.model = model
@@ -273,7 +273,7 @@ def open_endpoint(
     key: str | None = None,
     slots: int = 64,
     timeouts: Timeouts | None = None,
-    hook: Hook = no_hook,
+    hook: Hook = tell,
 ) -> Endpoint:
     """The endpoint that serves a model: where, with which key, and how many requests at a time.
 

@@ -78,14 +78,13 @@ def _openai(spec: Spec, builder: Builder) -> Generator:
         raise SpecError(f"{spec.name!r}: slots is {slots!r}; it must be a whole number of at least 1")
     if use_n not in ("auto", True, False) or (use_n in (0, 1) and not isinstance(use_n, bool)):
         raise SpecError(f"{spec.name!r}: use_n is {use_n!r}; it must be auto, true or false")
-    endpoint = open_endpoint(model, url=url, key=key, slots=slots, hook=builder.hook)
+    endpoint = open_endpoint(model, url=url, key=key, slots=slots)
     return OpenAIGenerator(
         model,
         url=endpoint,
         name=spec.name,
         use_n=use_n,
         defaults={**builder.request, **options},
-        hook=builder.hook,
     )
 
 

@@ -13,7 +13,7 @@ import msgspec
 from yarl import URL
 
 from bon.errors import BadReply, DrawError, RateLimited, Retryable, TimedOut, Truncated, Unreachable, UsageError
-from bon.events import Hook, Retried, no_hook
+from bon.events import Hook, Retried, tell
 from bon.transport.address import Address
 from bon.transport.policy import LONGEST_WISH, Retries, Timeouts, retry_after
 from bon.transport.refusals import BREAKS, broken, refusal, said
@@ -59,7 +59,7 @@ class Endpoint:
         slots: int = 64,
         timeouts: Timeouts | None = None,
         retries: Retries | None = None,
-        hook: Hook = no_hook,
+        hook: Hook = tell,
     ) -> None:
         self._address = Address.read(url, key=key, headers=headers)
         self.name = self._address.name

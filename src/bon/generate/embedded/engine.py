@@ -11,7 +11,7 @@ from bon.errors import Rejected
 from bon.generate.embedded.live import Live, configured
 from bon.generate.embedded.load import BLOCK, Model, plain
 from bon.generate.embedded.prompts import Prompts, Read
-from bon.generate.embedded.wire import Draw, Refused, Reply, Sampling
+from bon.generate.embedded.wire import Begun, Draw, Refused, Reply, Sampling
 
 __all__ = ["Engine"]
 
@@ -92,6 +92,7 @@ class Engine:
         refused = [live for live in self._running if live.ignored()]
         for live in self._running:
             live.read(now)
+        begun: list[Reply] = [Begun(id=live.draw.id) for live in self._running if live.first_token == now]
         self._schemas.update({live.draw.sampling.json_schema or "": "" for live in self._running if live.first_token})
         telling = [live for live in self._running if live.wants_text(now)]
         replies = [reply for live, texts in self._texts(telling) for reply in live.tell(texts, now)]
@@ -99,7 +100,7 @@ class Engine:
         self._running = [live for live in self._running if not live.finished and live not in refused]
         self._read = {key for key, (_, handle) in self._reading.items() if handle.get_status().name != "RUNNING"}
         self._reading = {key: reading for key, reading in self._reading.items() if key not in self._read}
-        return replies + [_no_room(live) for live in refused]
+        return begun + replies + [_no_room(live) for live in refused]
 
     def _texts(self, lives: Sequence[Live]) -> list[tuple[Live, list[str]]]:
         """The text of each output of each draw: the detokenizer is asked once for all of them."""

@@ -13,7 +13,9 @@ from typing import Any
 
 from bon.concurrency import as_landed
 from bon.errors import BonError, DrawError, MissingExtra, ModelError, Rejected, UsageError
+from bon.events import Begun, tell
 from bon.generate.chat_stream import ThinkSplitter
+from bon.generate.embedded import wire
 from bon.generate.embedded.process import WorkerProcess
 from bon.generate.embedded.sampling import is_beam_search, plain_messages, sampling, template_variables
 from bon.generate.embedded.wire import Done, Grown, Open, Refused, Reply
@@ -146,6 +148,8 @@ class EmbeddedGenerator:
                     raise reply
                 if isinstance(reply, Refused):
                     raise Rejected(reply.message)
+                if isinstance(reply, wire.Begun):
+                    tell(Begun(prompt_id=prompt.id, by=self.name))
                 if isinstance(reply, Grown | Done):
                     yield reply
         finally:
@@ -168,13 +172,14 @@ class EmbeddedGenerator:
             raise Rejected(f"the beam search found {len(done.sequences)} candidates: there is no draw {index}")
         answer = done.sequences[index if search else 0]
         split = split_reasoning(answer.text)
+        total = time.monotonic() - asked  # the worker counts from when it was asked, loading and queueing apart
         return Candidate(
             index=index,
             text=split.text,
             reasoning=split.reasoning or None,
             finish_reason=answer.finish_reason if split.closed else "length",
             seed=None if search else _seed(request, prompt, index),
-            seconds=Seconds(total=time.monotonic() - asked, first_token=done.first_token),
+            seconds=Seconds(total=total, first_token=total - (done.total - done.first_token)),
             usage=Usage(prompt_tokens=done.prompt_tokens, completion_tokens=len(answer.token_ids)),
             logprobs=Logprobs(tokens=answer.logprobs),
             token_ids=answer.token_ids if request.get("return_token_ids") else None,

@@ -9,6 +9,7 @@ from typing import IO, Any, TypeAlias
 import msgspec
 
 __all__ = [
+    "Begun",
     "Broken",
     "Cancel",
     "Done",
@@ -82,6 +83,12 @@ class Cancel(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     id: int
 
 
+class Begun(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """A draw has its first token."""
+
+    id: int
+
+
 class Grown(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """More text of a draw."""
 
@@ -124,7 +131,7 @@ class Broken(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 Request: TypeAlias = Open | Draw | Cancel
-Reply: TypeAlias = Grown | Done | Refused | Broken
+Reply: TypeAlias = Begun | Grown | Done | Refused | Broken
 
 decode_request: Callable[[bytes], Request] = msgspec.json.Decoder(Request).decode
 decode_reply: Callable[[bytes], Reply] = msgspec.json.Decoder(Reply).decode
