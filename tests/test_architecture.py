@@ -61,7 +61,9 @@ def test_modules_open_with_a_sentence_and_stay_small(path: Path) -> None:
     text = path.read_text()
     tree = ast.parse(text)
     documentation = ast.get_docstring(tree) or ""
-    assert documentation.partition("\n\n")[0].rstrip().endswith((".", ":")), "a module opens with a sentence"
+    sentence = documentation.partition("\n\n")[0].rstrip()
+    assert len(sentence) > 20, "a module says what it is for"
+    assert sentence.endswith((".", ":")), "a module opens with a sentence"
     assert text.count("\n") <= 330, "a module stays under about 300 lines"
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):

@@ -56,6 +56,13 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert (page.parent / target).exists(), f"{page.name} links to {target}, which is not there"
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_nothing_is_left_to_be_written(page: Path) -> None:
+    text = page.read_text()
+    assert not any(mark in text for mark in ("RESULTS", "TODO", "FIXME", "TBD"))
+    assert len(text) > 500
+
+
 @pytest.mark.parametrize("name", ["docs/cli.md", "docs/api.md", "ARCHITECTURE.md"])
 def test_what_is_made_from_the_code_is_current(name: str) -> None:
     made = subprocess.run(

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -206,6 +207,12 @@ assert os.waitpid(child, 0)[1] == 0
 def test_the_best_k_by_weight_where_no_scorer_decided() -> None:
     r = bon.best_of_n("2+2?", n=8, generator=SUMS, scorer=["heuristic", "agreement"], select="majority")
     assert [c.answer for c in r.top(4)] == ["4"] * 4
+
+
+@pytest.mark.parametrize("empty", ["", "  ", [], 42])
+def test_what_is_no_prompt_is_refused(empty: Any) -> None:
+    with pytest.raises(bon.UsageError, match="prompt"):
+        bon.best_of_n(empty, n=1, generator=SUMS, scorer="heuristic")
 
 
 def test_numbers_that_are_none_are_refused_before_anything_is_drawn() -> None:

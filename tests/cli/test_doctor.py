@@ -9,8 +9,8 @@ from subprocess import CompletedProcess
 import pytest
 
 from bon.generate.openai import OpenAIGenerator
-from bon.score import agreement, heuristic, selfcertainty
-from bon.testing import Fault, FaultServer, Scripted
+from bon.score import agreement, heuristic, math, selfcertainty
+from bon.testing import Fault, FaultServer, Scripted, pool_of
 from bon.testing.examine import Finding, examine_generator, examine_scorer
 from bon.types import Pool, Score
 
@@ -48,13 +48,13 @@ async def test_an_endpoint_that_ignores_n_is_found_out(honours: bool) -> None:
     assert found["honours n"] == ("yes" if honours else "no")
 
 
-@pytest.mark.parametrize("scorer", [heuristic, agreement])
+@pytest.mark.parametrize("scorer", [heuristic, agreement, math, selfcertainty])
 async def test_sound_scorers_pass(scorer: Callable[..., object]) -> None:
     assert set((await verdicts(examine_scorer(scorer))).values()) == {"yes"}  # type: ignore[arg-type]
 
 
 async def test_a_scorer_without_anything_to_score_says_why() -> None:
-    findings = [finding async for finding in examine_scorer(selfcertainty)]
+    findings = [finding async for finding in examine_scorer(selfcertainty, pool=pool_of(["a", "b"]))]
     assert findings[0].verdict == "no"
     assert "missing because" in findings[0].detail
 

@@ -126,7 +126,7 @@ def test_generators_around_generators(tmp_path: Path) -> None:
         ("selector", "majorty", "did you mean 'majority'"),
         ("budget", "fixed:eight", "whole number"),
         ("budget", "fixed:0", "at least 1"),
-        ("budget", "threshold", "write threshold:VALUE"),
+        ("budget", "threshold", "does not say its value; write threshold:VALUE"),
         ("scorer", "heuristic:xyz", "takes nothing after the colon"),
         ("scorer", "heuristic@http://h", "has no address"),
         ("selector", "argmax:math", "write argmax"),

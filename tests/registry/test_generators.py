@@ -11,7 +11,7 @@ from bon.errors import ModelError, SpecError
 from bon.generate.embedded import EmbeddedGenerator
 from bon.generate.llamacpp import LlamaCppGenerator
 from bon.registry import Builder, Config
-from bon.testing import FaultServer, Scripted
+from bon.testing import Fault, FaultServer, Scripted
 from bon.testing.checkpoints import save_tiny_adapter, save_tiny_gguf, save_tiny_model
 from bon.types import Message
 
@@ -64,6 +64,19 @@ async def test_an_endpoint_gets_the_options_of_its_spec(monkeypatch: pytest.Monk
     assert call.request["temperature"] == 0.1
     assert call.request["chat_template_kwargs"] == {"enable_thinking": False}
     assert r.best.generator == "openai:m"
+
+
+async def test_a_hook_hears_of_retries_and_of_what_was_paid_in_vain(monkeypatch: pytest.MonkeyPatch) -> None:
+    events: list[bon.Event] = []
+    async with FaultServer(answers=["4"], faults=[Fault(status=503), Fault(no_finish=True)]) as server:
+        with bon.generator(f"openai:m@{server.url}") as generator:
+            plan = bon.Plan(generator=generator, budget=bon.Fixed(1), hook=events.append)
+            pool = await bon.run(bon.prompt("2+2?"), plan)
+    kinds = [type(event).__name__ for event in events]
+    assert kinds.count("Retried") == 2
+    assert kinds.count("Drawn") == 1
+    billed = sum(call.billed.total_tokens for call in server.ledger.calls)
+    assert pool.spent.usage.total_tokens == billed
 
 
 def test_ollama_is_an_endpoint_of_this_machine() -> None:

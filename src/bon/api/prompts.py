@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from bon.errors import UsageError
 from bon.store.prompts import content_id
 from bon.types import Message, Prompt, as_messages
 
@@ -24,7 +25,11 @@ def prompt(
 
     Without an id it gets one made from its content, so the same prompt has the same id everywhere.
     """
+    if not isinstance(content, str | Sequence):
+        raise UsageError(f"{content!r} is no prompt: give a text, OpenAI messages, or a bon.Prompt")
     messages = as_messages(content)
+    if not messages or (isinstance(content, str) and not content.strip()):
+        raise UsageError("the prompt is empty: give it a text")
     return Prompt(
         id=id if id is not None else content_id(messages, request, reference),
         messages=messages,

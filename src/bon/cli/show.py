@@ -42,7 +42,7 @@ def _facts(seam: str, spec: str, kind: Kind) -> dict[str, str]:
         "spec": spec,
         "usage": kind.usage,
         "summary": kind.summary,
-        "documentation": kind.documentation,
+        "documentation": kind.documentation.removeprefix(kind.summary).lstrip(". \n"),
     }
 
 

@@ -32,10 +32,9 @@ def _kind(name: str, cls: Any) -> Kind:
             options = {first: parse_spec(f"_?{first}={spec.target}").options[first], **options}
         for limit in {"n", "most"}.intersection(settings):
             options.setdefault(limit, builder.n)
-        try:
-            return cls(**options)  # type: ignore[no-any-return]
-        except TypeError as error:
-            raise SpecError(f"{spec.text!r}: {error}; write {usage}") from error
+        if first not in options:
+            raise SpecError(f"{spec.text!r} does not say its {first}; write {usage}")
+        return cls(**options)  # type: ignore[no-any-return]
 
     usage = f"{name}:{first.upper()}" + (f"[?{'&'.join(f'{s}=...' for s in settings[1:])}]" if settings[1:] else "")
     return Kind(usage=usage, summary=summary, make=make, documentation=documentation)

@@ -135,22 +135,41 @@ def _target(spec: Spec, what: str) -> str:
     return spec.target
 
 
+_FIELDS = f"Request fields that it sets where the prompt does not: {', '.join(_REQUEST)}."
+_EMBEDDED = f"""Options: deterministic=true (bit-equal repeats, at about half speed), threads=N, engine=openvino or
+llama.cpp. {_FIELDS}"""
+_HF = f"""Options: adapter=FOLDER, dtype=bfloat16, device=cuda, revision=COMMIT, trust_remote_code=true (with a revision
+only). {_FIELDS}"""
+_ENDPOINT = """Options: key_env=NAME (the environment variable that holds the key), slots=64 (requests at a time),
+use_n=auto, true or false (whether several draws may share one request). Whatever else is given is a request field."""
+
 GENERATORS: Mapping[str, Kind] = {
     "local": Kind(
         usage="local",
         summary="SmolLM2-135M-Instruct, embedded: no key, no GPU; fetched on first use",
         make=_local,
         target=False,
+        documentation=_EMBEDDED,
     ),
-    "gguf": Kind(usage="gguf:FILE", summary="a GGUF file or an OpenVINO folder, embedded", make=_gguf),
-    "hf": Kind(usage="hf:DIR_OR_ID", summary="a transformers model or a LoRA adapter: a folder or a hub id", make=_hf),
+    "gguf": Kind(
+        usage="gguf:FILE", summary="a GGUF file or an OpenVINO folder, embedded", make=_gguf, documentation=_EMBEDDED
+    ),
+    "hf": Kind(
+        usage="hf:DIR_OR_ID",
+        summary="a transformers model or a LoRA adapter: a folder or a hub id",
+        make=_hf,
+        documentation=_HF,
+    ),
     "openai": Kind(
         usage="openai:MODEL[@URL]",
         summary="any OpenAI-compatible endpoint; without a URL OPENAI_BASE_URL and OPENAI_API_KEY",
         make=_openai,
         url=True,
+        documentation=_ENDPOINT,
     ),
-    "ollama": Kind(usage="ollama:MODEL", summary="a model of the local Ollama", make=_openai, url=True),
+    "ollama": Kind(
+        usage="ollama:MODEL", summary="a model of the local Ollama", make=_openai, url=True, documentation=_ENDPOINT
+    ),
     "replay": Kind(usage="replay:POOLS", summary="the candidates of a file of pools, drawn again", make=_replay),
     "variations": Kind(
         usage="variations:GENERATOR",

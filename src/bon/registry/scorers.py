@@ -43,6 +43,8 @@ def _selfcertainty(spec: Spec, builder: Builder) -> Scorer:  # noqa: ARG001
     return score.SelfCertainty(**options) if options else score.selfcertainty
 
 
+_RECORDED = inspect.getdoc(score.recorded) or ""
+
 SCORERS: Mapping[str, Kind] = {
     **{name: _plain(name, scorer) for name, scorer in score.SCORERS.items()},
     "selfcertainty": Kind(
@@ -52,6 +54,8 @@ SCORERS: Mapping[str, Kind] = {
         target=False,
         documentation=inspect.getdoc(score.SelfCertainty) or "",
     ),
-    "recorded": Kind(usage="recorded:FILE", summary="verdicts read from a file", make=_recorded),
+    "recorded": Kind(
+        usage="recorded:FILE", summary="verdicts read from a file", make=_recorded, documentation=_RECORDED
+    ),
 }
 """Kind of scorer -> how it is written, what it is, how it is made."""
