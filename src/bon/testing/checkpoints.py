@@ -104,28 +104,41 @@ def save_tiny_adapter(folder: str | Path, base: str | Path, *, seed: int = 0, ra
     return Path(folder)
 
 
-def save_tiny_gguf(path: str | Path, *, seed: int = 0, context: int = 256, chat: bool = True) -> Path:
-    """Save the tiny "gpt2" of the same seed as a float32 GGUF file; returns its path.
+def save_tiny_gguf(
+    path: str | Path, family: str = "gpt2", *, seed: int = 0, context: int = 256, chat: bool = True
+) -> Path:
+    """Save the tiny model of the same family, seed and context as a GGUF file; returns its path.
 
-    Its architecture is one that llama.cpp reads and openvino-genai does not.
+    "llama", "qwen2" and "qwen3" have matrices in F16 and are read by llama.cpp and openvino-genai (which refuses F32);
+    "gpt2" is all F32 and read by llama.cpp only. The tokenizer of "llama" adds a BOS to every text, and its chat
+    template writes one, too: whoever heeds both reads two.
     """
     import gguf
 
     with TemporaryDirectory() as folder:
-        lm = load_language_model(save_tiny_model(folder, "gpt2", seed=seed, context=context, chat=chat), device="cpu")
-    config, weights = lm.model.config, {name: w.numpy() for name, w in lm.model.transformer.state_dict().items()}
-    writer = gguf.GGUFWriter(str(path), "gpt2")
+        lm = load_language_model(save_tiny_model(folder, family, seed=seed, context=context, chat=chat), device="cpu")
+    config = lm.model.config
+    writer = gguf.GGUFWriter(str(path), family)
+    kind = gguf.LlamaFileType.ALL_F32 if family == "gpt2" else gguf.LlamaFileType.MOSTLY_F16
+    writer.add_file_type(kind)
     writer.add_context_length(context)
-    writer.add_embedding_length(config.n_embd)
-    writer.add_feed_forward_length(4 * config.n_embd)
-    writer.add_block_count(config.n_layer)
-    writer.add_head_count(config.n_head)
-    writer.add_layer_norm_eps(config.layer_norm_epsilon)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_feed_forward_length(getattr(config, "intermediate_size", 4 * config.hidden_size))
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_head_count(config.num_attention_heads)
+    if family == "gpt2":
+        writer.add_layer_norm_eps(config.layer_norm_epsilon)
+    else:
+        head = config.hidden_size // config.num_attention_heads
+        writer.add_head_count_kv(config.num_key_value_heads)
+        writer.add_key_length(head)
+        writer.add_value_length(head)
+        writer.add_rope_dimension_count(head)
+        writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
+        writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+        writer.add_vocab_size(config.vocab_size)
     _add_tokenizer(writer, lm.tokenizer)
-    for name, weight in weights.items():
-        # GPT-2 keeps the matrices of its layers transposed, and its embeddings not.
-        turned = weight.T if weight.ndim == 2 and name.startswith("h.") else weight
-        writer.add_tensor(_gguf_name(name), turned.astype("float32", order="C"))
+    _add_weights(writer, lm.model, family)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -144,23 +157,37 @@ def _add_tokenizer(writer: Any, tokenizer: Any) -> None:
     writer.add_token_list(tokens)
     writer.add_token_types(kinds)
     writer.add_token_merges([" ".join(pair) for pair in model["merges"]])
+    if tokenizer.bos_token_id is not None:
+        writer.add_bos_token_id(tokenizer.bos_token_id)
     writer.add_eos_token_id(tokenizer.eos_token_id)
     writer.add_pad_token_id(tokenizer.pad_token_id)
-    writer.add_add_bos_token(False)
+    writer.add_add_bos_token(tokenizer.bos_token_id is not None)
     if tokenizer.chat_template:
         writer.add_chat_template(tokenizer.chat_template)
 
 
-def _gguf_name(name: str) -> str:
-    """What GGUF calls a weight of transformers' GPT2Model."""
-    ours = {
-        "wte": "token_embd", "wpe": "position_embd", "ln_f": "output_norm", "ln_1": "attn_norm", "ln_2": "ffn_norm",
-        "attn.c_attn": "attn_qkv", "attn.c_proj": "attn_output", "mlp.c_fc": "ffn_up", "mlp.c_proj": "ffn_down",
-    }  # fmt: skip
-    *block, kind = name.removeprefix("h.").split(".") if name.startswith("h.") else name.split(".")
-    if name.startswith("h."):
-        return f"blk.{block[0]}.{ours['.'.join(block[1:])]}.{kind}"
-    return f"{ours['.'.join(block)]}.{kind}"
+def _add_weights(writer: Any, model: Any, family: str) -> None:
+    import gguf
+
+    config = model.config
+    arch = next(arch for arch, name in gguf.MODEL_ARCH_NAMES.items() if name == family)
+    names = gguf.get_tensor_name_map(arch, config.num_hidden_layers)
+    heads = {"q_proj": config.num_attention_heads, "k_proj": getattr(config, "num_key_value_heads", None)}
+    for name, tensor in model.state_dict().items():
+        if name == "lm_head.weight" and config.tie_word_embeddings:
+            continue
+        weight, layer = tensor.numpy(), name.split(".")[-2]
+        if family == "gpt2" and weight.ndim == 2 and ".h." in name:
+            weight = weight.T  # GPT-2 keeps the matrices of its layers transposed, and its embeddings not
+        elif family == "llama" and layer in heads:
+            weight = _interleaved(weight, heads[layer])
+        kind = "float16" if weight.ndim == 2 and family != "gpt2" else "float32"
+        writer.add_tensor(names.get_name(name, (".weight", ".bias")), weight.astype(kind, order="C"))
+
+
+def _interleaved(weight: Any, heads: int) -> Any:
+    """Rows of a query or key projection in GGUF's order for Llama, which turns neighbours rather than halves."""
+    return weight.reshape(heads, 2, -1, weight.shape[-1]).swapaxes(1, 2).reshape(weight.shape)
 
 
 def _config(family: str, **common: Any) -> Any:
