@@ -16,10 +16,13 @@ KINDS = ["Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "BF16", "F16", "F32"]
 """What the gguf package can also write, so that a test can make it."""
 
 
-def write(path: Path, tensors: dict[str, tuple[np.ndarray, str]], *, arch: str = "llama") -> Path:
+def write(
+    path: Path, tensors: dict[str, tuple[np.ndarray, str]], *, arch: str = "llama", file_type: int | None = 2
+) -> Path:
     writer = gguf.GGUFWriter(path, arch)
     writer.add_uint32(f"{arch}.context_length", 4096)
-    writer.add_file_type(2)
+    if file_type is not None:
+        writer.add_file_type(file_type)
     writer.add_array("tokenizer.ggml.tokens", ["<s>", "a", "ü", "語"])
     writer.add_array("tokenizer.ggml.scores", [0.0, -1.5, -2.5, 3.0])
     writer.add_string("tokenizer.chat_template", "{{ messages }}")
@@ -91,10 +94,22 @@ def test_metadata_and_tokenizer_are_kept(tmp_path: Path, weights: np.ndarray) ->
     assert after.fields["general.file_type"].contents() == 1
 
 
-def test_floats_run_as_they_are(tmp_path: Path, weights: np.ndarray, cache: Path) -> None:
-    path = write(tmp_path / "m.gguf", {"w": (weights, "F16"), "b": (weights, "BF16"), "n": (weights[0], "F32")})
+def test_an_f16_file_runs_as_it_is(tmp_path: Path, weights: np.ndarray, cache: Path) -> None:
+    path = write(tmp_path / "m.gguf", {"w": (weights, "F16"), "n": (weights[0], "F32")}, file_type=1)
     assert as_f16(path) == path
     assert not cache.exists()
+
+
+@pytest.mark.parametrize(("kind", "file_type"), [("F32", 0), ("BF16", 32), ("F16", None)])
+def test_other_floats_and_files_that_do_not_say_become_f16(
+    tmp_path: Path, weights: np.ndarray, kind: str, file_type: int | None
+) -> None:
+    path = write(tmp_path / "m.gguf", {"w": (weights, kind), "n": (weights[0], "F32")}, file_type=file_type)
+    made = as_f16(path)
+    assert made != path
+    assert read_header(made).f16
+    (values,) = [tensor.data for tensor in gguf.GGUFReader(made).tensors if tensor.name == "w"]
+    np.testing.assert_allclose(values.astype(np.float32), weights, rtol=1e-2, atol=1e-2)
 
 
 def test_each_content_is_dequantised_once(tmp_path: Path, weights: np.ndarray) -> None:

@@ -24,7 +24,8 @@ Progress: TypeAlias = Callable[[str, int, int | None], None]
 
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9
-_FLOATS = {0: "F32", 1: "F16", 28: "F64", 30: "BF16"}
+_F32, _F16 = 0, 1
+_FLOATS = {_F32: "F32", _F16: "F16", 28: "F64", 30: "BF16"}
 _FILE_TYPE_F16 = 1
 _ROWS = 4096
 """Rows of a tensor that are dequantised at once: what bounds the memory."""
@@ -52,6 +53,12 @@ class Header:
     @property
     def quantised(self) -> bool:
         return any(kind not in _FLOATS for kind in self.tensor_types.values())
+
+    @property
+    def f16(self) -> bool:
+        """Whether it is an F16 file, matrices in F16 and vectors in F32, and says so: what openvino-genai reads."""
+        kinds = set(self.tensor_types.values())
+        return self.metadata.get("general.file_type") == _FILE_TYPE_F16 and _F16 in kinds <= {_F32, _F16}
 
 
 class _Cursor:
@@ -130,7 +137,7 @@ def architecture(path: str | os.PathLike[str]) -> str:
 
 
 def as_f16(path: str | os.PathLike[str], *, progress: Progress | None = None) -> Path:
-    """A GGUF whose weights are floats: `path` itself where they are, else a copy dequantised once into the cache.
+    """A GGUF whose matrices are F16: `path` itself where it is one, else a copy made once, in the cache.
 
     The copy is named by the content's sha256, keeps all metadata and the tokenizer, holds matrices in F16 and vectors
     (norms, biases) in F32, and appears whole or not at all. Memory stays at a slice of one tensor. Raises ModelError
@@ -138,7 +145,7 @@ def as_f16(path: str | os.PathLike[str], *, progress: Progress | None = None) ->
     """
     path = Path(path)
     header = read_header(path)
-    if not header.quantised:
+    if header.f16:
         return path
     if int(header.metadata.get("split.count", 1)) > 1:
         raise ModelError(f"{str(path)!r} is one part of a split GGUF: merge the parts first (llama-gguf-split --merge)")
