@@ -32,7 +32,7 @@ RULES = {
     "math": "a verifier that knows the answer: any of N",
 }
 HOW = "Answer with just the number."
-SUMS = [(a, b) for a in range(2, 10) for b in range(2, 10)][7::3]
+SUMS = [(a, b) for a in range(2, 10) for b in range(2, 10)][4::3]
 QUESTIONS = {
     "How many days are in a week?": 7,
     "How many legs does a spider have?": 8,
