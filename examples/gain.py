@@ -153,9 +153,7 @@ def main() -> None:
         sys.stdout.write(json.dumps([asdict(each) for each in rows]) + "\n")
     else:
         show(rows, options.n, Console())
-        print(
-            f"{time.monotonic() - started:.0f} seconds in all, on this machine's CPU, without a key and without a GPU."
-        )
+        print(f"{time.monotonic() - started:.0f} seconds in all, loading the model included.")
 
 
 if __name__ == "__main__":

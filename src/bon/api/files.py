@@ -15,7 +15,7 @@ from bon.protocols import Extractor, Scorer
 from bon.store.pools import PoolFile, append_pool, write_pools
 from bon.types import Candidate, Pool, Prompt
 
-__all__ = ["Progress", "sample_file", "score_file"]
+__all__ = ["Progress", "reread_answers", "sample_file", "score_file"]
 
 T = TypeVar("T")
 
@@ -79,7 +79,7 @@ async def score_file(
             before = known.get(id_)
             pool = given[id_] if before is None else _carried(given[id_], before)
             if extract is not None and reread:
-                pool = _reread(pool, extract, scorers)
+                pool = reread_answers(pool, extract, scorers)
             unread = extract is not None and any(candidate.answer is None for candidate in pool.candidates)
             if pool == before and not unread and not any(lacking(pool, name) for name in scorers):
                 return None
@@ -165,7 +165,7 @@ def _same(candidate: Candidate, before: Candidate) -> bool:
     return candidate == (before if candidate.answer is not None else replace(before, answer=None))
 
 
-def _reread(pool: Pool, extract: Extractor, scorers: Iterable[str]) -> Pool:
+def reread_answers(pool: Pool, extract: Extractor, scorers: Iterable[str] = ()) -> Pool:
     """A pool with all answers read anew; a candidate whose answer changed has no score of these scorers any more."""
     candidates = tuple(replace(candidate, answer=extract(candidate.text)) for candidate in pool.candidates)
     changed = [new != old for new, old in zip(candidates, pool.candidates, strict=True)]

@@ -9,12 +9,11 @@ import click
 
 from bon.generate.request import DEFAULT_N, DEFAULT_REQUEST
 from bon.registry import Builder, BuiltGenerator, BuiltSelector
+from bon.registry.config import REQUEST_FIELDS
 
 __all__ = ["as_json", "concurrency", "drawing", "generator_of", "request_of", "scoring", "selecting", "selector_of"]
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-_REQUEST = ("temperature", "top_p", "max_tokens", "seed")
 
 
 def _stack(*options: Callable[[F], F]) -> Callable[[F], F]:
@@ -67,7 +66,7 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON on st
 
 def request_of(options: Mapping[str, Any]) -> dict[str, Any]:
     """The request fields among the options given on the command line."""
-    return {name: options[name] for name in _REQUEST if options.get(name) is not None}
+    return {name: options[name] for name in REQUEST_FIELDS if options.get(name) is not None}
 
 
 def generator_of(builder: Builder, options: Mapping[str, Any]) -> str | BuiltGenerator | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +13,14 @@ import numpy as np
 
 from bon.answers import extractor
 from bon.api import Result, decide
+from bon.api.files import reread_answers
 from bon.api.settings import refuse_same
 from bon.cli.options import selecting, selector_of
 from bon.errors import UsageError
-from bon.protocols import Extractor
 from bon.registry import Builder
 from bon.stats import bootstrap_mean, wilson
 from bon.store.jsonl import write_atomic
 from bon.store.pools import read_pools
-from bon.types import Pool
 
 __all__ = ["command"]
 
@@ -51,7 +49,8 @@ def command(pools: Path, out: Path | None, **options: Any) -> None:
             if not pool.candidates:
                 sys.stderr.write(f"{pool.prompt.id!r} has no candidates and is left out\n")
                 continue
-            result = decide(_extracted(pool, extract), selector, seed=options["seed"])
+            read = pool if extract is None else reread_answers(pool, extract)
+            result = decide(read, selector, seed=options["seed"])
             if options["gold"]:
                 right.append(_expected(result, options["gold"]))
                 exact = exact and set(result.pool.values(options["gold"])) <= {0.0, 1.0}
@@ -100,10 +99,3 @@ def _expected(result: Result, gold: str) -> float:
         which = result.pool.candidates[values.index(None)].index
         raise UsageError(f"pool {result.pool.prompt.id!r}: candidate {which} has no {gold!r} score: it cannot be gold")
     return float(result.weights @ np.array(values, dtype=float))
-
-
-def _extracted(pool: Pool, extract: Extractor | None) -> Pool:
-    if extract is None:
-        return pool
-    candidates = tuple(replace(candidate, answer=extract(candidate.text)) for candidate in pool.candidates)
-    return replace(pool, candidates=candidates)

@@ -15,10 +15,10 @@ from bon.registry.built import BuiltBudget, BuiltGenerator, BuiltScorer, BuiltSe
 from bon.registry.config import Config, load_config
 from bon.registry.generators import GENERATORS
 from bon.registry.kinds import Kind, attribute_of, find_kind, find_module, refuse_surplus
-from bon.registry.scorers import SCORERS, as_scorer
+from bon.registry.scorers import SCORERS
 from bon.registry.selectors import SELECTORS
 from bon.registry.spec import Spec, parse_spec
-from bon.score import ScorerLike
+from bon.score import ScorerLike, as_scorer
 
 __all__ = ["KINDS", "Builder"]
 

@@ -11,11 +11,12 @@ from typing import Any
 
 from bon.errors import UsageError
 
-__all__ = ["Config", "load_config"]
+__all__ = ["REQUEST_FIELDS", "Config", "load_config"]
 
 _SEAMS = ("generators", "scorers", "selectors", "budgets")
-_REQUEST = ("temperature", "top_p", "max_tokens", "seed")
-_DEFAULTS = ("generator", "scorer", "select", "extract", "n", *_REQUEST)
+REQUEST_FIELDS = ("temperature", "top_p", "max_tokens", "seed")
+"""The request fields that bon.toml, the environment and the command line can set."""
+_DEFAULTS = ("generator", "scorer", "select", "extract", "n", *REQUEST_FIELDS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +33,7 @@ class Config:
     @property
     def request(self) -> dict[str, Any]:
         """The defaults that are request fields."""
-        return {key: self.defaults[key] for key in _REQUEST if key in self.defaults}
+        return {key: self.defaults[key] for key in REQUEST_FIELDS if key in self.defaults}
 
 
 def load_config(environment: Mapping[str, str] = os.environ) -> Config:
@@ -50,7 +51,7 @@ def load_config(environment: Mapping[str, str] = os.environ) -> Config:
     defaults = dict(data.get("defaults", {}))
     for key in _DEFAULTS:
         if text := environment.get(f"BON_{key.upper()}"):
-            defaults[key] = _number(key, text) if key in ("n", *_REQUEST) else text
+            defaults[key] = _number(key, text) if key in ("n", *REQUEST_FIELDS) else text
     return Config(path=path if data else None, defaults=defaults, named={seam: data.get(seam, {}) for seam in _SEAMS})
 
 
@@ -82,7 +83,7 @@ def _types(key: str) -> tuple[tuple[type, ...], str]:
     """What the value of a default may be, and that in words."""
     if key in ("temperature", "top_p"):
         return (int, float), "a number"
-    return ((int,), "a whole number") if key in ("n", *_REQUEST) else ((str,), "a text")
+    return ((int,), "a whole number") if key in ("n", *REQUEST_FIELDS) else ((str,), "a text")
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -12,12 +12,11 @@ from bon.errors import SpecError
 from bon.protocols import Scorer
 from bon.registry.kinds import Kind, known_options
 from bon.registry.spec import Spec
-from bon.score import as_scorer
 
 if TYPE_CHECKING:
     from bon.registry.builder import Builder
 
-__all__ = ["SCORERS", "as_scorer"]
+__all__ = ["SCORERS"]
 
 
 def _plain(name: str, scorer: Scorer) -> Kind:
