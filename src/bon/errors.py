@@ -12,10 +12,12 @@ BonError
 │   │   ├── Unreachable      the connection could not be made or broke
 │   │   ├── TimedOut         a deadline passed
 │   │   └── Truncated        the answer ended without a finish_reason
+│   ├── CapReached           a cap of the ledger leaves no room for the call; raising the cap lets the run go on
 │   ├── Rejected             the endpoint refused the request (400, 401, 403, 404, 413, 422)
 │   └── BadReply             the endpoint answered with something that is no chat completion
 ├── ScoreError               a scorer could not do its work
 ├── ModelError               a model cannot be found, read or run
+├── StoreError               what was made cannot be kept: the disk is full, a file is read-only, damaged or in use
 ├── Undecided                a selector had nothing to go on
 └── NoCandidates             fewer candidates arrived than were asked for at the least
 """
@@ -28,8 +30,10 @@ if TYPE_CHECKING:
     from bon.types import Pool
 
 __all__ = [
+    "HOPELESS",
     "BadReply",
     "BonError",
+    "CapReached",
     "DataError",
     "DrawError",
     "MissingExtra",
@@ -40,6 +44,7 @@ __all__ = [
     "Retryable",
     "ScoreError",
     "SpecError",
+    "StoreError",
     "TimedOut",
     "Truncated",
     "Unavailable",
@@ -117,6 +122,10 @@ class Rejected(DrawError):
         self.status = status
 
 
+class CapReached(DrawError):
+    """A cap on tokens, money, calls or seconds leaves no room for this call: it was not made."""
+
+
 class BadReply(DrawError):
     """The endpoint answered, but not with a chat completion."""
 
@@ -127,6 +136,14 @@ class ScoreError(BonError):
 
 class ModelError(BonError):
     """A model cannot be found, read or run; the message says what would work."""
+
+
+class StoreError(BonError):
+    """What was made cannot be kept; the message says where, why, and what to do. What was kept before is whole."""
+
+
+HOPELESS = (UsageError, ModelError, StoreError)
+"""What ends a whole run: it is no matter of one draw or one score, and going on would be paid for in vain."""
 
 
 class Undecided(BonError):

@@ -85,6 +85,8 @@ class Spending:
     """The generator or scorer that made the call."""
     usage: Usage | None
     seconds: float
+    calls: int = 0
+    """Calls beyond the one that each draw and each score stands for: a spare draw that lost."""
 
 
 Event: TypeAlias = Begun | Drawn | Retried | Scored | Selected | Spending

@@ -36,6 +36,8 @@ class Usage:
     completion_tokens: int = 0
     cached_tokens: int = 0
     """Prompt tokens that the provider did not have to read again; contained in `prompt_tokens`."""
+    money: float | None = None
+    """US dollars, where the provider states them or a price is known; a sum leaves out what has no price."""
 
     @property
     def total_tokens(self) -> int:
@@ -46,7 +48,15 @@ class Usage:
             prompt_tokens=self.prompt_tokens + other.prompt_tokens,
             completion_tokens=self.completion_tokens + other.completion_tokens,
             cached_tokens=self.cached_tokens + other.cached_tokens,
+            money=_sum(self.money, other.money),
         )
+
+
+def _sum(one: float | None, other: float | None) -> float | None:
+    """What is known of a sum: None where neither part is."""
+    if one is None or other is None:
+        return other if one is None else one
+    return one + other
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +127,8 @@ class Candidate:
     """Who made it: the generator's name, model included."""
     variation: str | None = None
     """Which prompt variation it answers."""
+    cached: bool = False
+    """Whether it came out of the response cache: `usage` is what it cost when drawn, and nothing was paid now."""
 
     @property
     def complete(self) -> bool:
@@ -138,6 +150,8 @@ class Score:
     """Tokens that scoring cost."""
     seconds: float | None = None
     """Seconds that scoring took."""
+    cached: bool = False
+    """Whether it came out of the response cache: nothing was paid for it now."""
 
     def __post_init__(self) -> None:
         if self.value is None:

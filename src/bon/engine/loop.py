@@ -12,7 +12,7 @@ from operator import attrgetter
 from bon.concurrency import Merged, cancel, close
 from bon.engine.lacking import NOT_SCORED, lacking
 from bon.engine.plan import Plan
-from bon.errors import BadReply, ModelError, ScoreError, Truncated, UsageError
+from bon.errors import HOPELESS, BadReply, ScoreError, Truncated
 from bon.events import Drawn, Event, Scored, Spending, listening
 from bon.protocols import Scorer
 from bon.score import failure_of
@@ -45,7 +45,7 @@ class Loop:
         }
         self.taken: set[int | None] = {candidate.index for candidate in pool.candidates}
         self.taken.update(failure.index for failure in pool.failures)
-        self.usage, self.calls = pool.spent.usage, pool.spent.calls
+        self.usage, self.calls = replace(pool.spent.usage, money=pool.spent.money), pool.spent.calls
         self.started = time.monotonic()
         self.flying: set[int] = set()
         self.draws: set[asyncio.Task[None]] = set()
@@ -65,9 +65,9 @@ class Loop:
             },
             failures=tuple(self.failures),
             spent=Spent(
-                usage=self.usage,
+                usage=replace(self.usage, money=None),
                 calls=self.calls,
-                money=self.start.spent.money,
+                money=self.usage.money,
                 seconds=self.start.spent.seconds + time.monotonic() - self.started,
             ),
         )
@@ -140,7 +140,7 @@ class Loop:
                 if draw.index in missing:
                     missing.discard(draw.index)
                     yield _whole(draw, by)
-        except (UsageError, ModelError):
+        except HOPELESS:
             raise  # no draw could ever succeed: the whole run is wrong, not this draw
         except Exception as caught:  # noqa: BLE001  # a failure is data
             error = caught
@@ -154,11 +154,12 @@ class Loop:
         if draw.index not in self.flying:
             return  # it landed in the moment in which it was cancelled
         self.flying.discard(draw.index)
-        self.calls += 1
         if isinstance(draw, Failure):
+            self.calls += 1
             self.failures.append(draw)
         else:
-            self._pay(draw.generator, draw.usage, draw.seconds.total if draw.seconds else 0.0)
+            if not draw.cached:
+                self._pay(draw.generator, draw.usage, draw.seconds.total if draw.seconds else 0.0)
             draw = self._extracted(draw)
             insort(self.candidates, draw, key=attrgetter("index"))
         self._tell(Drawn(prompt_id=self.start.prompt.id, draw=draw))
@@ -217,7 +218,7 @@ class Loop:
                 raise ScoreError(
                     f"scorer {name!r} gave {scores!r:.200} for {len(group)} candidates; one Score each wanted"
                 )
-        except (UsageError, ModelError):
+        except HOPELESS:
             raise  # it would be the same for every candidate of every prompt
         except Exception as error:  # noqa: BLE001  # a failure is data
             index = group[0].index if len(group) == 1 else None
@@ -238,8 +239,7 @@ class Loop:
         ]
         self.failures += landing.failures
         for score in landing.scores:
-            if score.usage is not None:
-                self.calls += 1
+            if score.usage is not None and not score.cached:
                 self._pay(landing.scorer, score.usage, score.seconds or 0.0)
         self.scores.setdefault(landing.scorer, {}).update(zip(indices, landing.scores, strict=True))
         self._tell(
@@ -252,14 +252,17 @@ class Loop:
         )
 
     def _pay(self, by: str, usage: Usage | None, seconds: float) -> None:
+        self.calls += 1
         if usage is not None:
             self.usage += usage
         self._tell(Spending(prompt_id=self.start.prompt.id, by=by, usage=usage, seconds=seconds))
 
     def _overhear(self, event: Event) -> None:
         """What generators tell on their own: retries, and what was paid for answers that could not be used."""
-        if isinstance(event, Spending) and event.usage is not None:
-            self.usage += event.usage
+        if isinstance(event, Spending):
+            self.calls += event.calls
+            if event.usage is not None:
+                self.usage += event.usage
         self._tell(event)
 
     def _tell(self, event: Event) -> None:

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
 from bon.concurrency import close
-from bon.errors import UsageError
+from bon.errors import StoreError, UsageError
 from bon.generate.composing import in_turn, name_of, streamed
 from bon.protocols import Generator
 from bon.types import Delta, Draw, Failure, Prompt
@@ -56,6 +56,8 @@ def _surviving(generator: Generator) -> Generator:
             async for one in draws:
                 owed.discard(one.index)
                 yield one
+        except StoreError:
+            raise  # a matter of the disk, which all of them share
         except Exception as error:  # noqa: BLE001  # the named boundary: a failure is data
             raised = error
         finally:

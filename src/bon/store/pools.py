@@ -120,14 +120,15 @@ class PoolFile(Mapping[str, Pool]):
 
 
 def comparable(pool: Pool) -> Pool:
-    """A pool without what differs from run to run: measured seconds, `spent`, cached tokens, the order of failures."""
+    """A pool without what differs from run to run: seconds, `spent`, cache marks and prices, the order of failures."""
     return replace(
         pool,
         candidates=tuple(
-            replace(candidate, seconds=None, usage=_uncached(candidate.usage)) for candidate in pool.candidates
+            replace(candidate, seconds=None, usage=_counted(candidate.usage), cached=False)
+            for candidate in pool.candidates
         ),
         scores={
-            name: tuple(replace(score, seconds=None, usage=_uncached(score.usage)) for score in scores)
+            name: tuple(replace(score, seconds=None, usage=_counted(score.usage), cached=False) for score in scores)
             for name, scores in pool.scores.items()
         },
         failures=tuple(sorted(pool.failures, key=repr)),
@@ -154,8 +155,8 @@ def _rereadable(path: PathLike) -> bool:
     return Path(path).is_file() and Path(path).suffix != ".gz"
 
 
-def _uncached(usage: Usage | None) -> Usage | None:
-    return usage and replace(usage, cached_tokens=0)
+def _counted(usage: Usage | None) -> Usage | None:
+    return usage and replace(usage, cached_tokens=0, money=None)
 
 
 _decoder = msgspec.json.Decoder(PoolRow)

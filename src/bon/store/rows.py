@@ -28,6 +28,7 @@ class UsageRow(_Row):
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0
+    money: float | None = None
 
 
 class SecondsRow(_Row):
@@ -54,6 +55,7 @@ class ScoreRow(_Row):
     steps: tuple[float, ...] | None = None
     usage: UsageRow | None = None
     seconds: float | None = None
+    cached: bool = False
 
 
 class CandidateRow(_Row, kw_only=True):
@@ -73,6 +75,7 @@ class CandidateRow(_Row, kw_only=True):
     token_ids: tuple[int, ...] | None = None
     generator: str = ""
     variation: str | None = None
+    cached: bool = False
     scores: dict[str, ScoreRow] = {}
 
 
@@ -185,6 +188,7 @@ def _score_row(score: Score, where: str) -> ScoreRow:
         steps=None if score.steps is None else finites(score.steps, where),
         usage=None if score.usage is None else _row(UsageRow, score.usage),
         seconds=None if score.seconds is None else finite(score.seconds, where),
+        cached=score.cached,
     )
 
 
@@ -227,6 +231,7 @@ def _score(row: ScoreRow, where: str) -> Score:
             steps=row.steps,
             usage=None if row.usage is None else _value(Usage, row.usage),
             seconds=row.seconds,
+            cached=row.cached,
         )
     except ValueError as error:
         raise DataError(f"{where}: {error}") from error

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from bon.concurrency import as_landed
-from bon.errors import ModelError, UsageError
+from bon.errors import HOPELESS
 from bon.generate.request import draw_seed
 from bon.types import Candidate, Delta, Draw, Failure, Prompt, Seconds, Usage
 
@@ -67,7 +67,7 @@ class Scripted:
             await self._wait(self._delay(prompt, index))
             try:
                 return self._candidate(prompt, index)
-            except (UsageError, ModelError):
+            except HOPELESS:
                 raise
             except Exception as error:  # noqa: BLE001  # what the script says is data
                 return Failure.of(error, stage="generate", index=index, by=self.name)
