@@ -13,7 +13,8 @@ BonError
 │   │   ├── TimedOut         a deadline passed
 │   │   └── Truncated        the answer ended without a finish_reason
 │   ├── CapReached           a cap of the ledger leaves no room for the call; raising the cap lets the run go on
-│   ├── Rejected             the endpoint refused the request (400, 401, 403, 404, 413, 422)
+│   ├── Rejected             the endpoint refused the request (400, 413, 422)
+│   │   └── Denied           it refuses us, whatever the request: key, model, credit (401, 402, 403, 404 ...)
 │   └── BadReply             the endpoint answered with something that is no chat completion
 ├── ScoreError               a scorer could not do its work
 ├── ModelError               a model cannot be found, read or run
@@ -35,6 +36,7 @@ __all__ = [
     "BonError",
     "CapReached",
     "DataError",
+    "Denied",
     "DrawError",
     "MissingExtra",
     "ModelError",
@@ -120,6 +122,10 @@ class Rejected(DrawError):
     def __init__(self, message: str, *, status: int | None = None) -> None:
         super().__init__(message)
         self.status = status
+
+
+class Denied(Rejected):
+    """The endpoint refused us and not this request: it would refuse any other too."""
 
 
 class CapReached(DrawError):

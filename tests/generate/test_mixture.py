@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bon.concurrency import merge
-from bon.errors import BadReply, DrawError, ModelError, UsageError
+from bon.errors import BadReply, ModelError, RateLimited, UsageError
 from bon.generate.mixture import Mixture
 from bon.generate.request import draw_seed
 from bon.protocols import StreamingGenerator
@@ -149,7 +149,7 @@ async def test_streaming_a_draw_that_fails_raises() -> None:
         return
         yield
 
-    with pytest.raises(DrawError, match="RateLimited: later"):
+    with pytest.raises(RateLimited, match="later"):
         [delta async for delta in Mixture([failing]).stream(PROMPT, 0)]
     with pytest.raises(BadReply, match="empty ended before draw 0"):
         [delta async for delta in Mixture([empty]).stream(PROMPT, 0)]

@@ -217,8 +217,8 @@ async def test_candidates_are_yielded_as_they_land() -> None:
 JSON = "application/json"
 PERMANENT = {
     "400": (Fault(status=400), "Rejected"),
-    "401": (Fault(status=401), "Rejected"),
-    "404": (Fault(status=404), "Rejected"),
+    "401": (Fault(status=401), "Denied"),
+    "404": (Fault(status=404), "Denied"),
     "422": (Fault(status=422), "Rejected"),
     "malformed": (Fault(body=b'{"choices": [{"mess'), "BadReply"),
     "html": (Fault(body=b"<html>Welcome to nginx</html>", content_type="text/html"), "BadReply"),

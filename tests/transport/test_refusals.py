@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bon.errors import RateLimited, Rejected, Retryable, Unavailable
+from bon.errors import Denied, RateLimited, Rejected, Retryable, Unavailable
 from bon.transport.refusals import redact, refusal, said
 
 
@@ -40,6 +40,7 @@ def test_a_secret_is_gone_even_where_shortening_would_have_cut_it() -> None:
 def test_a_refusal_is_not_retryable(status: int) -> None:
     error = refusal(status, "no")
     assert isinstance(error, Rejected)
+    assert isinstance(error, Denied) is (status not in (400, 413, 422)), "whether it is us, or the request"
     assert error.status == status
     assert not isinstance(error, Retryable)
 

@@ -1,17 +1,52 @@
-"""What generators around generators share: draws in turn by their index, and any generator's draw as it grows."""
+"""What generators around generators share: draws in turn, any one's draw as it grows, word of what is not wanted."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
+from contextvars import ContextVar
 from itertools import groupby
+from typing import Any
 
+from bon import errors
 from bon.concurrency import close, merge
 from bon.errors import BadReply, DrawError
 from bon.protocols import Generator
 from bon.types import Delta, Draw, Failure, Prompt
 
-__all__ = ["in_turn", "name_of", "streamed"]
+__all__ = ["close_all", "error_of", "in_turn", "name_of", "shared", "still_wanted", "streamed", "wanted_while"]
+
+
+def _nothing() -> None:
+    pass
+
+
+_CHECK: ContextVar[Callable[[], None]] = ContextVar("bon-still-wanted", default=_nothing)
+
+
+@contextmanager
+def wanted_while(check: Callable[[], None]) -> Iterator[None]:
+    """Have the draws that are begun here ask `check` before each request; the DrawError it raises ends such a draw.
+
+    So a draw that waits for a slot, or between two attempts, learns that it has become pointless; what is under way
+    ends as it would. Checks of generators further out are asked too.
+    """
+    outer = _CHECK.get()
+
+    def both() -> None:
+        outer()
+        check()
+
+    token = _CHECK.set(both)
+    try:
+        yield
+    finally:
+        _CHECK.reset(token)
+
+
+def still_wanted() -> None:
+    """What a generator that waits and tries again calls before each request. Raises DrawError where it need not."""
+    _CHECK.get()()
 
 
 async def in_turn(
@@ -50,12 +85,34 @@ def name_of(generator: Generator) -> str:
     return str(getattr(generator, "name", "") or getattr(generator, "__name__", type(generator).__name__))
 
 
+def error_of(failure: Failure) -> DrawError:
+    """The error that a failed draw was: of its own kind where that is one of ours."""
+    kind: object = getattr(errors, failure.error, None)
+    if isinstance(kind, type) and issubclass(kind, DrawError):
+        return kind(failure.message)
+    return DrawError(f"{failure.error}: {failure.message}")
+
+
+def shared(generators: Sequence[Generator]) -> dict[str, Any]:
+    """The request fields that all generators set alike."""
+    defaults: list[Mapping[str, Any]] = [getattr(one, "defaults", {}) for one in generators]
+    first, *others = defaults
+    return {key: value for key, value in first.items() if all(key in one and one[key] == value for one in others)}
+
+
+def close_all(generators: Sequence[Generator]) -> None:
+    """Close every generator that can be closed, each once."""
+    for one in {id(one): one for one in generators}.values():
+        if hasattr(one, "close"):
+            one.close()
+
+
 async def _in_one_piece(generator: Generator, prompt: Prompt, index: int) -> AsyncGenerator[Delta, None]:
     draws = generator(prompt, 1, start=index)
     try:
         async for draw in draws:
             if isinstance(draw, Failure):
-                raise DrawError(f"{draw.error}: {draw.message}")
+                raise error_of(draw)
             yield Delta(text=draw.text, reasoning=draw.reasoning or "", candidate=draw)
             return
     finally:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from typing import Any
+from collections.abc import AsyncGenerator, Sequence
 
 from bon.concurrency import close
 from bon.errors import StoreError, UsageError
-from bon.generate.composing import in_turn, name_of, streamed
+from bon.generate.composing import close_all, in_turn, name_of, shared, streamed
 from bon.protocols import Generator
 from bon.types import Delta, Draw, Failure, Prompt
 
@@ -26,7 +25,7 @@ class Mixture:
             raise UsageError("a mixture needs at least one generator")
         self.generators = tuple(generators)
         self.name = f"mixture({', '.join(map(name_of, self.generators))})"
-        self.defaults = _shared([getattr(one, "defaults", {}) for one in self.generators])
+        self.defaults = shared(self.generators)
         surviving = {id(one): _surviving(one) for one in self.generators}
         self._surviving = [surviving[id(one)] for one in self.generators]
 
@@ -39,9 +38,7 @@ class Mixture:
 
     def close(self) -> None:
         """Close every generator that can be closed."""
-        for one in {id(one): one for one in self.generators}.values():
-            if hasattr(one, "close"):
-                one.close()
+        close_all(self.generators)
 
 
 def _surviving(generator: Generator) -> Generator:
@@ -68,9 +65,3 @@ def _surviving(generator: Generator) -> Generator:
                 yield Failure.of(raised, stage="generate", index=index, by=name_of(generator))
 
     return draw
-
-
-def _shared(defaults: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The request fields that all of them set alike."""
-    first, *others = defaults
-    return {key: value for key, value in first.items() if all(key in one and one[key] == value for one in others)}

@@ -13,10 +13,11 @@ from typing import Any, Literal
 import msgspec
 
 from bon.concurrency import as_landed
-from bon.errors import BadReply, DrawError, Rejected, Retryable, UsageError
+from bon.errors import BadReply, Denied, DrawError, Rejected, Retryable, UsageError
 from bon.events import Hook, Spending, tell
 from bon.generate.chat_reply import Choice, Reply, candidate, read_reply, reported, split_usage
 from bon.generate.chat_stream import ChatStream
+from bon.generate.composing import still_wanted
 from bon.generate.request import DEFAULT_REQUEST, draw_seed, merged
 from bon.transport import Endpoint, Timeouts
 from bon.types import Candidate, Delta, Draw, Failure, Prompt, Seconds, Usage
@@ -30,8 +31,6 @@ _PATH = "/chat/completions"
 _DONE = b"[DONE]"
 _OURS = frozenset({"model", "messages", "n", "seed", "stream", "stream_options"})
 """Request fields that this generator sets itself; a prompt cannot."""
-_HOPELESS = frozenset({401, 403, 404})
-"""HTTP statuses that every further draw of the same prompt would get too."""
 _MALFORMED = frozenset({400, 422})
 """HTTP statuses that say that a field of the request is not understood; `n`, perhaps."""
 
@@ -89,8 +88,8 @@ class OpenAIGenerator:
     async def __call__(self, prompt: Prompt, n: int, *, start: int = 0) -> AsyncGenerator[Draw, None]:
         """Draw candidates `start .. start + n - 1`, each yielded as it lands; see `protocols.Generator`.
 
-        A refusal that the other draws would get too (401, 403, 404) spares the endpoint those that still wait for a
-        slot: each becomes a Failure with the same reason.
+        A refusal that the other draws would get too (Denied: 401, 403, 404 ...) spares the endpoint those that still
+        wait for a slot: each becomes a Failure with the same reason.
         """
         ask = self._ask(prompt, upto=start + n)
         indices, refused_n = range(start, start + n), False
@@ -179,7 +178,7 @@ class OpenAIGenerator:
         try:
             return await self.endpoint.post(_PATH, ask.request(seed=seed), read=read, before=ask.still)
         except DrawError as error:
-            if isinstance(error, Rejected) and error.status in _HOPELESS:
+            if isinstance(error, Denied):
                 ask.refused = error
             return Failure.of(error, stage="generate", index=index, by=self.name)
 
@@ -187,7 +186,8 @@ class OpenAIGenerator:
         """As many of the draws as one request for all of them gives."""
         seed, started = ask.seed(indices[0]), time.monotonic()
         try:
-            reply = await self.endpoint.post(_PATH, ask.request(n=len(indices), seed=seed), read=self._reply)
+            body = ask.request(n=len(indices), seed=seed)
+            reply = await self.endpoint.post(_PATH, body, read=self._reply, before=ask.still)
         except DrawError as error:
             refused_n = isinstance(error, Rejected) and error.status in _MALFORMED
             if refused_n or isinstance(error, BadReply):
@@ -241,7 +241,7 @@ class _Ask:
     body: bytes
     """The request as JSON without its closing brace: what differs between draws is put behind it."""
     run_seed: int | None
-    refused: Rejected | None = None
+    refused: Denied | None = None
     """Why draws that have not been sent yet need not be."""
 
     def seed(self, index: int) -> int | None:
@@ -253,8 +253,9 @@ class _Ask:
         return self.body + (b"," + own[1:] if len(own) > len("{}") else b"}")
 
     def still(self) -> None:
+        still_wanted()
         if self.refused is not None:
-            raise Rejected(str(self.refused), status=self.refused.status)
+            raise Denied(str(self.refused), status=self.refused.status)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from bon.errors import DrawError, RateLimited, Rejected, Retryable, TimedOut, Unavailable, Unreachable
+from bon.errors import Denied, DrawError, RateLimited, Rejected, Retryable, TimedOut, Unavailable, Unreachable
 from bon.transport.policy import Timeouts
 
 __all__ = ["BREAKS", "broken", "redact", "refusal", "said"]
@@ -22,6 +22,8 @@ LONGEST = 300
 """Characters of an endpoint's own words that an error keeps."""
 
 _BUSY = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT})
+_WRONG = frozenset({400, 413, 422})
+"""HTTP statuses that are about the request and nothing else."""
 _HINTS = {
     401: "check the key",
     403: "check the key and what it may do",
@@ -37,7 +39,7 @@ def refusal(status: int, message: str, *, wish: float | None = None) -> DrawErro
         return Unavailable(message, retry_after=wish)
     if hint := _HINTS.get(status):
         message = f"{message} ({hint})"
-    return Rejected(message, status=status)
+    return (Rejected if status in _WRONG else Denied)(message, status=status)
 
 
 def broken(error: Exception, *, begun: bool, limits: Timeouts) -> Retryable:
