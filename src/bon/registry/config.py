@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from bon.errors import UsageError
+from bon.ledger import Price
+from bon.registry.prices import read_prices
 
 __all__ = ["REQUEST_FIELDS", "Config", "load_config"]
 
@@ -29,6 +31,8 @@ class Config:
     """generator, scorer, select, extract, n, and the request fields temperature, top_p, max_tokens, seed."""
     named: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
     """By seam ("generators", "scorers", "selectors", "budgets") and name: the table that describes the thing."""
+    prices: Mapping[str, Price] = field(default_factory=dict)
+    """By model, or by the name of a generator of yours."""
 
     @property
     def request(self) -> dict[str, Any]:
@@ -52,23 +56,31 @@ def load_config(environment: Mapping[str, str] = os.environ) -> Config:
     for key in _DEFAULTS:
         if text := environment.get(f"BON_{key.upper()}"):
             defaults[key] = _number(key, text) if key in ("n", *REQUEST_FIELDS) else text
-    return Config(path=path if data else None, defaults=defaults, named={seam: data.get(seam, {}) for seam in _SEAMS})
+    return Config(
+        path=path if data else None,
+        defaults=defaults,
+        named={seam: data.get(seam, {}) for seam in _SEAMS},
+        prices=read_prices(path, data.get("prices", {})),
+    )
 
 
 def _check(path: Path, data: Mapping[str, Any]) -> None:
     """Refuse what is not as it should be, naming it."""
     for section, table in data.items():
-        if section not in ("defaults", *_SEAMS):
-            raise UsageError(f"{path}: unknown section {section!r}; there are defaults, {', '.join(_SEAMS)}")
+        if section not in ("defaults", "prices", *_SEAMS):
+            raise UsageError(f"{path}: unknown section {section!r}; there are defaults, prices, {', '.join(_SEAMS)}")
         if not isinstance(table, dict):
             raise UsageError(f"{path}: {section!r} is {table!r}; it must be a section: [{section}]")
         for key, value in table.items():
             if section == "defaults":
                 _check_default(path, key, value)
             elif not isinstance(value, dict):
-                raise UsageError(
-                    f'{path}: {section}.{key} is {value!r}; write [{section}.{key}] and spec = "..." below'
+                header, below = (
+                    (f'[prices."{key}"]', "prompt = ..., completion = ...")
+                    if section == "prices"
+                    else (f"[{section}.{key}]", 'spec = "..."')
                 )
+                raise UsageError(f"{path}: {section}.{key} is {value!r}; write {header} and {below} below")
 
 
 def _check_default(path: Path, key: str, value: object) -> None:
