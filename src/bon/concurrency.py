@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterable
 from typing import Any, Generic, TypeVar
 
-__all__ = ["Merged", "as_landed", "cancel", "close", "merge"]
+__all__ = ["Merged", "as_landed", "cancel", "close", "merge", "until_broken"]
 
 T = TypeVar("T")
 
@@ -84,6 +84,33 @@ class _Ended:
 
     def __init__(self, task: asyncio.Task[None]) -> None:
         self.task = task
+
+
+async def until_broken(iterator: AsyncIterator[T], broken: asyncio.Future[None]) -> AsyncGenerator[T, None]:
+    """The items of an iterator; what `broken` raises is raised at once, and ends the iterator and what it waits for."""
+
+    async def step() -> list[T]:
+        async for item in iterator:
+            return [item]
+        return []
+
+    next_: asyncio.Task[list[T]] | None = None
+    try:
+        while True:
+            next_ = asyncio.ensure_future(step())
+            await asyncio.wait((next_, broken), return_when=asyncio.FIRST_COMPLETED)
+            if broken.done():
+                broken.result()
+            found = await next_
+            if not found:
+                return
+            yield found[0]
+    finally:
+        if next_ is not None:
+            await cancel([next_])
+            if not next_.cancelled():
+                next_.exception()  # seen here, so that asyncio does not warn that nobody looked
+        await close(iterator)
 
 
 async def merge(iterators: Iterable[AsyncIterator[T]]) -> AsyncGenerator[T, None]:

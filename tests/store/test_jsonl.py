@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bon.errors import DataError, UsageError
-from bon.store.jsonl import append, read_jsonl, write_atomic
+from bon.store.appending import append
+from bon.store.jsonl import read_jsonl, write_atomic
 
 
 def test_rows_come_with_their_line_numbers_and_blank_lines_count(tmp_path: Path) -> None:
@@ -163,7 +164,9 @@ def test_append_refuses_two_lines_in_one_and_compressed_files(tmp_path: Path) ->
 
 _FULL_DISK = """
 import resource, sys
-from bon.store.jsonl import append, write_atomic
+from bon.errors import StoreError
+from bon.store.appending import append
+from bon.store.jsonl import write_atomic
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 path = sys.argv[2]
 line = b'{"text": "' + b"x" * 287 + b'"}'
@@ -173,7 +176,7 @@ try:
             append(path, line)
     else:
         write_atomic(path, [line] * 10)
-except OSError as error:
+except (OSError, StoreError) as error:
     print(type(error).__name__)
 """
 
@@ -184,7 +187,7 @@ def test_a_write_that_fails_half_way_leaves_whole_lines_only(tmp_path: Path) -> 
     done = subprocess.run(
         [sys.executable, "-c", _FULL_DISK, "append", path], capture_output=True, text=True, check=True, timeout=60
     )
-    assert done.stdout == "OSError\n"
+    assert done.stdout == "StoreError\n"
     assert path.stat().st_size == 900
     assert len(list(read_jsonl(path))) == 3
 

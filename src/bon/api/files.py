@@ -1,7 +1,8 @@
-"""Runs over files: sample prompts into pools, score pools; each pool is on disk when it is done, and a run resumes."""
+"""Runs over files: sample prompts into pools, score pools; what is paid for is recorded at once, and a run resumes."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, aclosing
 from dataclasses import dataclass, replace
@@ -9,13 +10,19 @@ from pathlib import Path
 from typing import TypeVar
 
 from bon.api.job import Job
-from bon.engine import NOT_SCORED, Plan, lacking, run_many, scoring
-from bon.errors import UsageError
+from bon.api.output import Output
+from bon.api.resume import begun_again, carried, refuse_stale, reread_answers, resumed
+from bon.concurrency import until_broken
+from bon.engine import Plan, lacking, run_many, scoring
+from bon.errors import CapReached
+from bon.ledger import Ledger
+from bon.observe import both
 from bon.protocols import Extractor, Scorer
-from bon.store.pools import PoolFile, append_pool, write_pools
-from bon.types import Candidate, Pool, Prompt
+from bon.store.journal import Journal
+from bon.store.pools import PoolFile
+from bon.types import Pool, Prompt, Spent, Usage
 
-__all__ = ["Progress", "reread_answers", "sample_file", "score_file"]
+__all__ = ["Progress", "sample_file", "score_file"]
 
 T = TypeVar("T")
 
@@ -25,7 +32,7 @@ class Progress:
     """How far a run over a file has come."""
 
     done: int
-    """Pools that are on disk as they should be, those of earlier runs included."""
+    """Pools that are as they should be, those of earlier runs included."""
     empty: int
     """Of these, those without any candidate."""
     pool: Pool | None = None
@@ -33,30 +40,44 @@ class Progress:
 
 
 async def sample_file(
-    prompts: Iterable[Prompt], out: Path, job: Job, *, concurrency: int = 8
+    prompts: Iterable[Prompt],
+    out: Path,
+    job: Job,
+    *,
+    concurrency: int = 8,
+    unordered: bool = False,
+    ledger: Ledger | None = None,
+    journal: Journal | None = None,
 ) -> AsyncGenerator[Progress, None]:
-    """Draw the pools of all prompts into a file; what the file already holds is not drawn again.
+    """Draw the pools of all prompts into a file; what the file or its journal holds already is not drawn again.
 
     A pool with fewer candidates than the budget wants, or without a score it should have, is continued; what failed is
-    tried again. Each pool is appended when it is done; at the end the file is put into the order of the prompts.
+    tried again. Pools stand in the file in the order of the prompts, or, `unordered`, as they are done. The calls are
+    charged to `ledger`; without one they are counted, from what earlier runs of this output spent, and not capped.
+    `journal` is the output's, open (see `settings.recording`).
 
-    Raises `UsageError` where a pool of the file cannot be continued: it answers another prompt, or has scores that
-    more candidates would leave out of date.
+    Raises `UsageError` where a pool of the file cannot be continued (it answers another prompt, or has scores that
+    more candidates would leave out of date) or another process writes to the file; `StoreError` when the disk refuses;
+    and at the end `CapReached` if a cap left prompts undone. In each case the same call goes on later.
     """
 
-    def todo(prompt: Prompt, known: Mapping[str, Pool]) -> Prompt | Pool | None:
+    def todo(prompt: Prompt, output: Output, journal: Journal) -> Prompt | Pool | None:
         asked = job.prepared(prompt)
-        if asked.id not in known:
-            return asked
-        pool = _begun(known[asked.id], asked, out)
+        before = output.pool(asked.id)
+        begun = journal.begin(asked)
+        if before is None:
+            return resumed(Pool(prompt=asked), begun) if begun.candidates else asked
+        pool = resumed(begun_again(before, asked, out), begun)
         if job.plan.budget(pool) > 0:
-            _refuse_stale(pool, job.plan.scorers, out)
-        elif not any(lacking(known[asked.id], name) for name in job.plan.scorers):
+            refuse_stale(pool, job.plan.scorers, out)
+        elif not any(lacking(before, name) for name in job.plan.scorers):
             return None
         return pool
 
-    async for progress in _over(out, prompts, todo, lambda prompt: prompt.id, plan=job.plan, concurrency=concurrency):
-        yield progress
+    run = _Run(out, plan=job.plan, concurrency=concurrency, unordered=unordered, ledger=ledger)
+    async with aclosing(run.over(prompts, todo, lambda prompt: prompt.id, journal)) as steps:
+        async for progress in steps:
+            yield progress
 
 
 async def score_file(
@@ -67,120 +88,121 @@ async def score_file(
     extract: Extractor | None = None,
     reread: bool = False,
     concurrency: int = 8,
+    unordered: bool = False,
+    ledger: Ledger | None = None,
+    journal: Journal | None = None,
 ) -> AsyncGenerator[Progress, None]:
     """Score the pools of a file into another one, or in place; what has its scores already is not scored again.
 
     `extract` reads the answers that are missing; with `reread` all of them, and where one changed these scorers are
-    asked again.
+    asked again. The rest is as with `sample_file`.
     """
     with PoolFile(source) as given:
 
-        def todo(id_: str, known: Mapping[str, Pool]) -> Pool | None:
-            before = known.get(id_)
-            pool = given[id_] if before is None else _carried(given[id_], before)
+        def todo(id_: str, output: Output, journal: Journal) -> Pool | None:
+            before = output.pool(id_)
+            pool = given[id_] if before is None else carried(given[id_], before)
             if extract is not None and reread:
                 pool = reread_answers(pool, extract, scorers)
+            pool = resumed(pool, journal.begin(pool.prompt, pool.candidates))
             unread = extract is not None and any(candidate.answer is None for candidate in pool.candidates)
             if pool == before and not unread and not any(lacking(pool, name) for name in scorers):
                 return None
             return pool
 
         plan = scoring(scorers, extract=extract)
-        async for progress in _over(out, given, todo, str, plan=plan, concurrency=concurrency):
-            yield progress
+        run = _Run(out, plan=plan, concurrency=concurrency, unordered=unordered, ledger=ledger)
+        async with aclosing(run.over(given, todo, str, journal)) as steps:
+            async for progress in steps:
+                yield progress
 
 
-async def _over(
-    out: Path,
-    items: Iterable[T],
-    todo: Callable[[T, Mapping[str, Pool]], Prompt | Pool | None],
-    id_of: Callable[[T], str],
-    *,
-    plan: Plan,
-    concurrency: int,
-) -> AsyncGenerator[Progress, None]:
-    """Run what there is to do for each item, append each pool to the file, and put the file in order at the end."""
-    order: list[str] = []
-    done = empty = 0
-    with ExitStack() as stack:
-        known: Mapping[str, Pool] = (
-            stack.enter_context(PoolFile(out, tolerate_truncated_tail=True)) if out.exists() else {}
+@dataclass(frozen=True)
+class _Run:
+    """What all runs over files have in common."""
+
+    out: Path
+    plan: Plan
+    concurrency: int
+    unordered: bool
+    ledger: Ledger | None
+
+    async def over(
+        self,
+        items: Iterable[T],
+        todo: Callable[[T, Output, Journal], Prompt | Pool | None],
+        id_of: Callable[[T], str],
+        given: Journal | None,
+    ) -> AsyncGenerator[Progress, None]:
+        """Do what there is to do for each item, and put each pool into the output when its turn has come."""
+        done = empty = 0
+        with ExitStack() as stack:
+            journal = given or stack.enter_context(Journal(self.out))
+            ledger = self.ledger or Ledger(spent=journal.spent)
+            output = stack.enter_context(Output(self.out, journal, unordered=self.unordered))
+
+            def pending() -> Iterator[Prompt | Pool]:
+                nonlocal done, empty
+                for item in items:
+                    if ledger.reached:
+                        return
+                    work, id_ = todo(item, output, journal), id_of(item)
+                    if work is not None:
+                        output.expect(id_)
+                        yield work
+                        continue
+                    output.keep(id_)
+                    done += 1
+                    empty += not (output.pool(id_) or ())
+
+            async with aclosing(self._pools(pending(), journal, ledger)) as pools:
+                async for pool in pools:
+                    if any(failure.error == CapReached.__name__ for failure in pool.failures):
+                        continue  # it goes on when there is room again: what it has is in the journal
+                    output.add(pool)
+                    done += 1
+                    empty += not pool.candidates
+                    yield Progress(done=done, empty=empty, pool=pool)
+            output.finish()
+        if ledger.reached:
+            raise ledger.reached
+        yield Progress(done=done, empty=empty)
+
+    async def _pools(
+        self, work: Iterator[Prompt | Pool], journal: Journal, ledger: Ledger
+    ) -> AsyncGenerator[Pool, None]:
+        """Run prompts; whatever lands is recorded, and all ends at once when it cannot be."""
+        broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        journal.on_failure(lambda error: None if broken.done() else broken.set_exception(error))
+        journal.follow(_spent_since(journal.spent, ledger))
+        ledger.listeners.append(journal.touch)
+        plan = replace(self.plan, hook=both(journal.hear, self.plan.hook), ledger=ledger)
+        try:
+            async with aclosing(until_broken(run_many(work, plan, concurrency=self.concurrency), broken)) as pools:
+                async for pool in pools:
+                    yield pool
+        finally:
+            ledger.listeners.remove(journal.touch)
+
+
+def _spent_since(earlier: Spent, ledger: Ledger) -> Callable[[], Spent]:
+    """What earlier runs of an output spent, and what the ledger has spent since now (others may share it)."""
+    before = ledger.spent
+
+    def spent() -> Spent:
+        now = ledger.spent
+        return Spent(
+            usage=Usage(
+                prompt_tokens=earlier.usage.prompt_tokens + now.usage.prompt_tokens - before.usage.prompt_tokens,
+                completion_tokens=earlier.usage.completion_tokens
+                + now.usage.completion_tokens
+                - before.usage.completion_tokens,
+            ),
+            calls=earlier.calls + now.calls - before.calls,
+            money=None
+            if earlier.money is None and now.money is None
+            else (earlier.money or 0.0) + (now.money or 0.0) - (before.money or 0.0),
+            seconds=earlier.seconds + now.seconds - before.seconds,
         )
 
-        def pending() -> Iterator[Prompt | Pool]:
-            nonlocal done, empty
-            for item in items:
-                work = todo(item, known)
-                order.append(id_of(item))
-                if work is not None:
-                    yield work
-                    continue
-                done += 1
-                empty += not known[id_of(item)].candidates
-
-        async with aclosing(run_many(pending(), plan, concurrency=concurrency)) as pools:
-            async for pool in pools:
-                append_pool(out, pool)
-                done += 1
-                empty += not pool.candidates
-                yield Progress(done=done, empty=empty, pool=pool)
-    _in_order(out, order)
-    yield Progress(done=done, empty=empty)
-
-
-def _begun(pool: Pool, prompt: Prompt, out: Path) -> Pool:
-    """A pool as a second run begins with it: draws that failed are forgotten, so that they are made again.
-
-    Raises `UsageError` where the pool answers another prompt, or one asked with other settings, under the same id.
-    """
-    for what in ("messages", "request", "reference"):
-        if getattr(pool.prompt, what) != getattr(prompt, what):
-            raise UsageError(
-                f"{out}: the pool of {prompt.id!r} was drawn with another {what} than the prompt of that id now has; "
-                "give the prompt another id, choose another output (-o), or begin again (--restart)"
-            )
-    return replace(pool, prompt=prompt, failures=tuple(f for f in pool.failures if f.stage != "generate"))
-
-
-def _refuse_stale(pool: Pool, scorers: Iterable[str], out: Path) -> None:
-    """Refuse to add candidates beside scores that nobody will bring up to date."""
-    stale = sorted(set(pool.scores) - set(scorers))
-    if pool.candidates and stale:
-        names = ", ".join(map(repr, stale))
-        raise UsageError(
-            f"{out}: pool {pool.prompt.id!r} has scores by {names}, which more candidates would leave out of date; "
-            f"name those scorers too (--scorer {stale[0]}), or choose another output (-o)"
-        )
-
-
-def _carried(pool: Pool, before: Pool) -> Pool:
-    """A pool with the scores that an earlier run gave it; as it is, if it has other candidates by now."""
-    if len(pool) != len(before) or not all(map(_same, pool.candidates, before.candidates)):
-        return pool
-    return replace(before, prompt=pool.prompt, scores={**pool.scores, **before.scores})
-
-
-def _same(candidate: Candidate, before: Candidate) -> bool:
-    """Whether an earlier run saw this candidate; it may have read its answer, where there was none."""
-    return candidate == (before if candidate.answer is not None else replace(before, answer=None))
-
-
-def reread_answers(pool: Pool, extract: Extractor, scorers: Iterable[str] = ()) -> Pool:
-    """A pool with all answers read anew; a candidate whose answer changed has no score of these scorers any more."""
-    candidates = tuple(replace(candidate, answer=extract(candidate.text)) for candidate in pool.candidates)
-    changed = [new != old for new, old in zip(candidates, pool.candidates, strict=True)]
-    again = {
-        name: tuple(NOT_SCORED if new else score for new, score in zip(changed, pool.scores[name], strict=True))
-        for name in set(scorers) & set(pool.scores)
-    }
-    return replace(pool, candidates=candidates, scores={**pool.scores, **again})
-
-
-def _in_order(out: Path, order: list[str]) -> None:
-    """Put the pools of a file into this order, one line each; pools of other prompts stay behind them."""
-    if not out.exists():
-        write_pools(out, ())
-        return
-    with PoolFile(out) as pools:
-        wanted = set(order)
-        write_pools(out, (pools[id_] for id_ in [*order, *(id_ for id_ in pools if id_ not in wanted)] if id_ in pools))
+    return spent

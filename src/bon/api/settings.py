@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from bon.api.job import Job
 from bon.errors import UsageError
+from bon.store.journal import Journal
 from bon.store.runfile import Run, data_hash, read_run, require_same, run_path, write_run
+from bon.types import Spent, Usage
 
-__all__ = ["begin", "hashes", "refuse_same", "settings_of"]
+__all__ = ["hashes", "recording", "refuse_same", "settings_of"]
 
 _MAY_DIFFER = frozenset({"n", "scorers", "data"})
 """A larger n adds candidates, another scorer adds scores, and prompts are compared one by one as they are met."""
@@ -41,20 +47,59 @@ def refuse_same(out: Path, *data: Path) -> None:
         raise UsageError(f"{out} is the input itself: choose another output (-o)")
 
 
-def begin(out: Path, run: Run, *, data: Path, restart: bool = False) -> None:
-    """Write the run file of an output, or throw the output away first.
+@contextmanager
+def recording(
+    out: Path, run: Run, *, data: Path, restart: bool = False, alike: Collection[str] = _MAY_DIFFER
+) -> Iterator[Journal]:
+    """The journal of an output that is begun or gone on with, ours alone; its run file is written.
 
-    Raises `UsageError` for an output that was begun with other settings, naming each of them; for one that is the
-    input itself, and for a compressed one, which cannot be added to.
+    With `restart` what there is of the output is thrown away first. `alike` are the settings that may differ. At a good
+    end what it cost goes into the run file, and the journal away unless something in it is still needed.
+
+    Raises `UsageError` for an output that another process writes to, or that was begun with other settings, naming
+    each of them; for one that is the input itself, and for a compressed one, which cannot be added to.
     """
     refuse_same(out, data)
     if out.suffix == ".gz":
         raise UsageError(f"{out}: a run adds to its output as it goes, which a compressed file cannot: drop the .gz")
+    with Journal(out) as journal:
+        try:
+            _begin(out, run, journal, restart=restart, alike=alike)
+            yield journal
+        except BaseException:
+            journal.close(remove=journal.empty and journal.spent == Spent())
+            raise
+        journal.flush()
+        if journal.empty:
+            write_run(out, replace(run, spent=_table(journal.spent)))
+        journal.close(remove=journal.empty)
+
+
+def _begin(out: Path, run: Run, journal: Journal, *, restart: bool, alike: Collection[str]) -> None:
     if restart:
+        journal.clear()
         out.unlink(missing_ok=True)
         run_path(out).unlink(missing_ok=True)
-    elif out.exists():
-        before = read_run(out)
-        unread = before is not None and "extract" not in before.settings  # answers may be read where none were
-        require_same(out, run, ignore={*_MAY_DIFFER, "extract"} if unread else _MAY_DIFFER)
+    before = read_run(out)
+    if before is not None and (out.exists() or not journal.empty):
+        unread = "extract" not in before.settings  # answers may be read where none were
+        require_same(out, run, ignore={*alike, "extract"} if unread else alike)
+        if journal.spent == Spent():
+            journal.resume_from(_spent(before.spent))
     write_run(out, run)
+
+
+def _table(spent: Spent) -> dict[str, Any]:
+    table = {
+        "prompt_tokens": spent.usage.prompt_tokens,
+        "completion_tokens": spent.usage.completion_tokens,
+        "calls": spent.calls,
+        "seconds": round(spent.seconds, 3),
+    }
+    return table if spent.money is None else {**table, "money": spent.money}
+
+
+def _spent(table: Mapping[str, Any]) -> Spent:
+    usage = Usage(prompt_tokens=table.get("prompt_tokens", 0), completion_tokens=table.get("completion_tokens", 0))
+    calls, seconds = table.get("calls", 0), table.get("seconds", 0.0)
+    return Spent(usage=usage, calls=calls, money=table.get("money"), seconds=seconds)

@@ -11,7 +11,7 @@ import click
 
 from bon.api import blocking, make_job
 from bon.api.files import sample_file
-from bon.api.settings import begin, settings_of
+from bon.api.settings import recording, settings_of
 from bon.cli.options import as_json, concurrency, drawing, generator_of, request_of, scoring
 from bon.cli.progress import Tally, count_lines, follow
 from bon.observe import stage_lines
@@ -27,6 +27,7 @@ __all__ = ["command"]
 @drawing
 @scoring
 @concurrency
+@click.option("--unordered", is_flag=True, help="Write pools as they are done, not in the order of PROMPTS.")
 @click.option("--restart", is_flag=True, help="Throw away what the file holds, and begin again.")
 @as_json
 def command(prompts: Path, out: Path, **options: Any) -> None:
@@ -46,9 +47,16 @@ def command(prompts: Path, out: Path, **options: Any) -> None:
         extract=options["extract"],
         request=request_of(options),
     )
-    with job:
-        begin(out, settings_of("sample", job, data=prompts, n=builder.n), data=prompts, restart=options["restart"])
-        steps = sample_file(read_prompts(prompts), out, job, concurrency=options["concurrency"])
+    run = settings_of("sample", job, data=prompts, n=builder.n)
+    with job, recording(out, run, data=prompts, restart=options["restart"]) as journal:
+        steps = sample_file(
+            read_prompts(prompts),
+            out,
+            job,
+            concurrency=options["concurrency"],
+            unordered=options["unordered"],
+            journal=journal,
+        )
         blocking.run(follow(steps, tally, what="sampling", total=count_lines(prompts)))
     _report(tally, out, as_json=options["as_json"])
     if tally.empty:

@@ -13,7 +13,7 @@ import numpy as np
 
 from bon.answers import extractor
 from bon.api import Result, decide
-from bon.api.files import reread_answers
+from bon.api.resume import reread_answers
 from bon.api.settings import refuse_same
 from bon.cli.options import selecting, selector_of
 from bon.errors import UsageError

@@ -12,8 +12,9 @@ from operator import attrgetter
 from bon.concurrency import Merged, cancel, close
 from bon.engine.lacking import NOT_SCORED, lacking
 from bon.engine.plan import Plan
-from bon.errors import HOPELESS, BadReply, ScoreError, Truncated
+from bon.errors import HOPELESS, BadReply, ScoreError, StoreError, Truncated
 from bon.events import Drawn, Event, Scored, Spending, listening
+from bon.ledger import charged, charging
 from bon.protocols import Scorer
 from bon.score import failure_of
 from bon.types import Candidate, Draw, Failure, Pool, Score, Spent, Usage
@@ -74,7 +75,7 @@ class Loop:
 
     async def finish(self) -> Pool:
         """Draw what the budget wants, score what has no score yet, and return the pool."""
-        with listening(self._overhear):
+        with listening(self._overhear), charging(self.plan.ledger or charged()):
             try:
                 self._score(self.pointwise)
                 await self._ask()
@@ -248,6 +249,7 @@ class Loop:
                 scorer=landing.scorer,
                 indices=indices,
                 scores=tuple(landing.scores),
+                failures=tuple(landing.failures),
             )
         )
 
@@ -269,6 +271,8 @@ class Loop:
         """Tell the hook; one that breaks costs nobody a draw, and is a failure like any other."""
         try:
             self.plan.hook(event)
+        except StoreError:
+            raise  # what keeps the run's record cannot do so any more
         except Exception as error:  # noqa: BLE001  # a failure is data
             failure = Failure.of(error, stage="hook", by=type(event).__name__)
             if failure not in self.failures:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from bon.budgets import Fixed
 from bon.events import Hook, no_hook
+from bon.ledger import Ledger
 from bon.protocols import Budget, Extractor, Generator, Scorer
 
 __all__ = ["Plan"]
@@ -23,5 +24,7 @@ class Plan:
     extract: Extractor | None = None
     """Fills `Candidate.answer` where there is none yet; None leaves answers as the generator gave them."""
     hook: Hook = no_hook
+    ledger: Ledger | None = None
+    """What the calls are charged to; None: whatever the caller's own are charged to, if anything."""
     min_candidates: int = 1
     """Fewer than this is `NoCandidates`; 0 never raises."""

@@ -3,78 +3,134 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from bon.errors import StoreError, UsageError
 
-__all__ = ["Database"]
+__all__ = ["Busy", "Damaged", "Database"]
 
-_BUSY = 5.0
-"""Seconds that a group waits for another process to be done with its own."""
+T = TypeVar("T")
+
+_OURS = 0x626F6E31
+"""SQLite's "application id" of files that we made."""
+_TURN = 0.005
+"""Seconds that one attempt waits for another process: an event loop stands still for no longer."""
+_PAUSE = 0.02
+"""Seconds between two attempts."""
+_PATIENCE = 30.0
+"""Seconds of attempts."""
+_BATCH = 256
+"""Rows that `each` reads at a time."""
+_LONGEST_LOG = 1 << 23
+"""Bytes: a write-ahead log that has grown beyond this is cut when it has been carried over."""
+
+
+class Busy(StoreError):
+    """Another process is writing to the same file right now; what was to be written is kept, and tried again."""
+
+
+class Damaged(StoreError):
+    """The file is damaged, or was not made by us."""
 
 
 class Database:
     """A SQLite file in WAL mode: killing us at any moment loses no group that was written, and damages nothing.
 
     `write` puts a row into the current group; a group is committed once in a round of the event loop (or by `flush`),
-    since a commit of its own costs a row thrice as much. `await written()` returns when all that was put before is
-    committed. An `exclusive` file belongs to one process; others may be shared. `version` (from 1) is of the schema.
+    since a commit of its own costs a row twice as much. `await written()` returns when all that was put before is
+    committed. An `exclusive` file belongs to one process; others may be shared: while another process writes, a group
+    waits, and the event loop does not; after `patience` seconds the other process is taken to have stopped with the
+    file in its hands. `version` (from 1) is of the schema.
 
-    Raises `UsageError` for an exclusive file that another process has, and `StoreError` for a full disk, a file that
-    may not be written, or one that is no such database.
+    May be used from several threads and event loops. A forked child must open the file anew.
+
+    Raises `UsageError` for an exclusive file that is in use, and `StoreError` for a full disk, a file that may not be
+    written, one that is no such database (`Damaged`), and one that another process would not let go of (`Busy`).
     """
 
-    def __init__(self, path: Path, *, schema: str, version: int, exclusive: bool = False) -> None:
+    def __init__(
+        self, path: Path, *, schema: str, version: int, exclusive: bool = False, patience: float = _PATIENCE
+    ) -> None:
         self.path = path
+        self._patience = patience
         self._exclusive = exclusive
         self._rows: list[tuple[str, Sequence[Any]]] = []
         self._waiting: list[asyncio.Future[None]] = []
-        self._scheduled = False
+        self._scheduled: asyncio.AbstractEventLoop | None = None
+        self._busy_since: float | None = None
         self._failed: StoreError | None = None
         self._lock = threading.RLock()
+        self._process = os.getpid()
         self.before_commit: Callable[[], None] | None = None
-        """Called before a group is committed, to add what goes with it."""
+        """Called before a group is committed, to add what goes with it; again for a group that had to wait."""
+        self.on_failure: Callable[[StoreError], None] | None = None
+        """Told once, when something keeps rows from being written: from then on nothing is."""
+        self._connection = self._patiently(lambda: self._opened(schema, version))
+
+    def _opened(self, schema: str, version: int) -> sqlite3.Connection:
         with self._telling():
-            self._connection = sqlite3.connect(
-                path, timeout=0.0 if exclusive else _BUSY, isolation_level=None, check_same_thread=False
+            connection = sqlite3.connect(
+                self.path, timeout=0.0 if self._exclusive else _TURN, isolation_level=None, check_same_thread=False
             )
             try:
-                self._prepare(schema, version)
+                self._prepare(connection.execute, schema, version)
             except BaseException:
-                self._connection.close()
+                connection.close()
                 raise
+            return connection
 
-    def _prepare(self, schema: str, version: int) -> None:
-        run = self._connection.execute
+    def _prepare(self, run: Callable[[str], sqlite3.Cursor], schema: str, version: int) -> None:
         if self._exclusive:
             run("PRAGMA locking_mode = EXCLUSIVE")
+        if self._version(run, version) == 0:
+            run("PRAGMA auto_vacuum = INCREMENTAL")  # has to come before the first table, and before the log
         run("PRAGMA journal_mode = WAL")
         run("PRAGMA synchronous = NORMAL")
+        run(f"PRAGMA journal_size_limit = {_LONGEST_LOG}")
         run("BEGIN IMMEDIATE")
-        (found,) = run("PRAGMA user_version").fetchone()
-        if found not in (0, version):
-            run("ROLLBACK")
-            raise StoreError(f"{self.path}: made by another version of bon (schema {found}, not {version}): remove it")
-        if found == 0:
+        if self._version(run, version) == 0:
+            run(f"PRAGMA application_id = {_OURS}")
+            run(f"PRAGMA user_version = {version}")
             for statement in filter(str.strip, schema.split(";")):
                 run(statement)
-            run(f"PRAGMA user_version = {version}")
         run("COMMIT")
 
+    def _version(self, run: Callable[[str], sqlite3.Cursor], wanted: int) -> int:
+        """The schema's version; 0 for an empty file. Raises StoreError for another, and for a file of others."""
+        (owner,), (found,) = run("PRAGMA application_id").fetchone(), run("PRAGMA user_version").fetchone()
+        if owner != _OURS and (owner or found or run("SELECT 1 FROM sqlite_master").fetchone()):
+            raise Damaged(f"{self.path}: it is a database, but not one of bon's: move it away")
+        if found not in (0, wanted):
+            raise StoreError(
+                f"{self.path}: made by another version of bon (schema {found}, not {wanted}): go on with that version, "
+                "or remove the file"
+            )
+        return int(found)
+
     def read(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """The rows of a query, those not yet committed left out."""
+        """The rows of a query, those not yet committed left out. Raises `Busy` where it would have to wait."""
         with self._lock, self._telling():
+            self._refuse_children()
             return self._connection.execute(sql, values).fetchall()
 
     def each(self, sql: str, values: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
         """The rows of a query one at a time; nothing may be written meanwhile."""
         with self._lock, self._telling():
-            yield from self._connection.execute(sql, values)
+            self._refuse_children()
+            cursor = self._connection.execute(sql, values)
+        while True:
+            with self._lock, self._telling():
+                rows = cursor.fetchmany(_BATCH)
+            if not rows:
+                return
+            yield from rows
 
     def write(self, sql: str, values: Sequence[Any]) -> None:
         """Put a statement into the current group. On an event loop it is committed in the loop's next round."""
@@ -85,39 +141,98 @@ class Database:
 
     def schedule(self) -> None:
         """Have the current group committed in the event loop's next round, even if it holds no row yet."""
-        if not self._scheduled:
-            try:
-                loop = asyncio.get_running_loop()
-            except RuntimeError:
-                return  # nobody waits: `flush` or `close` will commit
-            self._scheduled = True
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return  # nobody waits: `flush` or `close` will commit
+        if self._scheduled is not loop:
+            self._scheduled = loop  # of another loop the round may never come: it may be closed, or stand still
             loop.call_soon(self._round)
 
     async def written(self) -> None:
         """Wait until everything put so far is committed. Raises what kept it from being so."""
-        self._refuse()
-        if self._rows:
+        with self._lock:
+            self._refuse()
+            if not self._rows:
+                return
             future = asyncio.get_running_loop().create_future()
             self._waiting.append(future)
-            await future
+        self.schedule()
+        await future
 
     def flush(self) -> None:
         """Commit the current group now. What keeps it from being committed ends the use of this file."""
+        try:
+            self._patiently(self._attempt)
+        except Busy as error:
+            self._end(error)
+            raise
+
+    def close(self, *, remove: bool = False) -> None:
+        """Commit what is left and close; with `remove` the file goes too. Closing twice is fine."""
+        if self._process != os.getpid():
+            return  # it is the parent's
+        try:
+            if self._failed is None and not remove:
+                self.flush()
+        finally:
+            with self._lock:
+                self.on_failure = None
+                self._end(StoreError(f"{self.path} is closed"))
+                self._connection.close()
+                if remove:
+                    for suffix in ("", "-wal", "-shm"):
+                        Path(f"{self.path}{suffix}").unlink(missing_ok=True)
+
+    def _round(self) -> None:
+        """The event loop's turn: commit, or come back later where another process is at it."""
+        try:
+            self._attempt()  # what `before_commit` writes meanwhile needs no round of its own
+        except Busy as error:
+            now = time.monotonic()  # the other process knows nothing of this loop's time
+            self._busy_since = self._busy_since or now
+            if now - self._busy_since <= self._patience:
+                asyncio.get_running_loop().call_later(_PAUSE, self._round)
+                return
+            self._end(error)
+        except StoreError:
+            pass  # who waits has been told, and who writes next will be
+        self._scheduled = None
+
+    def _attempt(self) -> None:
+        """Commit the current group. Where it has to wait it stays the current one; what else goes wrong is the end."""
         with self._lock:
             self._refuse()
-            if self.before_commit is not None:
-                self.before_commit()
-            rows, self._rows = self._rows, []
-            if not rows:
-                return
             try:
-                with self._telling():
-                    self._commit(rows)
-            except StoreError as error:
-                self._failed = error
+                if self.before_commit is not None:
+                    self.before_commit()
+                if self._rows:
+                    with self._telling():
+                        self._commit(self._rows)
+            except Busy:
                 raise
+            except StoreError as error:
+                self._end(error)
+                raise
+            except Exception as error:
+                failure = StoreError(f"{self.path}: a row cannot be kept: {type(error).__name__}: {error}")
+                self._end(failure)
+                raise failure from error
+            self._rows, self._busy_since = [], None
+            self._tell(None)
 
-    def _commit(self, rows: list[tuple[str, Sequence[Any]]]) -> None:
+    def _patiently(self, step: Callable[[], T]) -> T:
+        """Take a step, again and again while another process is at the file. Raises Busy when patience ends."""
+        until = time.monotonic() + self._patience
+        while True:
+            try:
+                return step()
+            except Busy:
+                if time.monotonic() > until:
+                    raise
+            time.sleep(_PAUSE)
+
+    def _commit(self, rows: Sequence[tuple[str, Sequence[Any]]]) -> None:
         run = self._connection.execute
         run("BEGIN IMMEDIATE")
         try:
@@ -125,66 +240,88 @@ class Database:
                 run(sql, values)
             run("COMMIT")
         except BaseException:
-            if self._connection.in_transaction:
-                run("ROLLBACK")
+            with suppress(sqlite3.Error):  # the first error is the one to tell of
+                if self._connection.in_transaction:
+                    run("ROLLBACK")
             raise
 
-    def _round(self) -> None:
-        self._scheduled = False
-        waiting, self._waiting = self._waiting, []
-        try:
-            self.flush()
-        except StoreError as error:
-            for future in waiting:
-                if not future.done():
-                    future.set_exception(error)
-            return
-        for future in waiting:
-            if not future.done():
-                future.set_result(None)
-
-    def close(self, *, remove: bool = False) -> None:
-        """Commit what is left and close; with `remove` the file goes too. Closing twice is fine."""
+    def _end(self, error: StoreError) -> None:
+        """Nothing is written from now on, and this is why."""
         with self._lock:
-            try:
-                if self._failed is None and not remove:
-                    self.flush()
-            finally:
-                self._failed = self._failed or StoreError(f"{self.path} is closed")
-                self._connection.close()
-                if remove:
-                    for suffix in ("", "-wal", "-shm"):
-                        Path(f"{self.path}{suffix}").unlink(missing_ok=True)
+            first, self._failed = self._failed is None, self._failed or error
+            self._rows = []
+            self._tell(self._failed)
+        if first and self.on_failure is not None:
+            self.on_failure(error)
+
+    def _tell(self, error: StoreError | None) -> None:
+        """Tell those who wait how it went, each in a loop of its own."""
+        waiting, self._waiting = self._waiting, []
+        here = _running_loop() if waiting else None
+        for future in waiting:
+            loop = future.get_loop()
+            if loop is here:
+                _settle(future, error)
+            else:
+                with suppress(RuntimeError):  # that loop is closed: nobody waits
+                    loop.call_soon_threadsafe(_settle, future, error)
 
     def _refuse(self) -> None:
+        self._refuse_children()
         if self._failed is not None:
             raise self._failed
+
+    def _refuse_children(self) -> None:
+        """SQLite's locks are not inherited: a child that used the connection would damage the file."""
+        if self._process != os.getpid():
+            raise StoreError(f"{self.path} was opened before this process was forked off: open it anew in the child")
 
     @contextmanager
     def _telling(self) -> Iterator[None]:
         """SQLite's errors as ours: what, which, and what to do."""
         try:
             yield
-        except sqlite3.DatabaseError as error:
-            name = getattr(error, "sqlite_errorname", "") or ""
-            if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")) and self._exclusive:
-                raise UsageError(
-                    f"{self.path} is in use by another process: wait until it is done, or choose another output (-o)"
-                ) from error
-            raise StoreError(f"{self.path}: {_what(name, error)}") from error
+        except sqlite3.Error as error:
+            raise self._error(getattr(error, "sqlite_errorname", "") or "", error) from error
         except OSError as error:
-            raise StoreError(f"{self.path}: {error.strerror or error}") from error
+            raise StoreError(f"{self.path}: {error.strerror or error}; check the folder") from error
+
+    def _error(self, name: str, error: Exception) -> StoreError | UsageError:
+        if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+            if self._exclusive:
+                return UsageError(f"{self.path} is in use: wait until that run is done, or choose another output (-o)")
+            return Busy(f"{self.path}: another process has it locked and does not let go: end that process")
+        kind = Damaged if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")) else StoreError
+        return kind(f"{self.path}: {_what(name, error)}")
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+def _settle(future: asyncio.Future[None], error: StoreError | None) -> None:
+    if future.done():
+        return  # nobody waits any more
+    if error is None:
+        future.set_result(None)
+    else:
+        future.set_exception(error)
 
 
 def _what(name: str, error: Exception) -> str:
     if name.startswith("SQLITE_FULL"):
         return "the disk is full; what was written so far is whole: make room and run the same command again"
-    if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN")):
-        return f"it cannot be written ({error}); check the folder and its permissions"
+    if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM", "SQLITE_AUTH")):
+        return f"it cannot be written ({error}); check that the folder is there, and who may write to it"
     if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
-        return f"it is damaged or no file of bon's ({error}); remove it"
+        return f"it is damaged, or no file of bon's ({error}); move it away"
+    if name in ("SQLITE_PROTOCOL", "SQLITE_IOERR_LOCK", "SQLITE_IOERR_SHMOPEN", "SQLITE_IOERR_SHMMAP"):
+        return f"files cannot be locked there ({error}); is it a network folder? Choose one on a disk of this machine"
     if name.startswith("SQLITE_IOERR"):
         return (
             f"the disk refused a read or a write ({error}); is there room, or a quota? Then run the same command again"
         )
-    return str(error)
+    return f"{error} ({name or type(error).__name__})"

@@ -9,7 +9,10 @@ from typing import Any
 import msgspec
 import numpy as np
 
-__all__ = ["canonical", "encode", "finite", "finites", "plain"]
+__all__ = ["canonical", "encode", "finite", "finites", "plain", "refuse_deep"]
+
+_DEEPEST = 100
+"""Levels of lists and mappings in what is read: far less than Python can descend into when it is written again."""
 
 
 def plain(value: Any, where: str = "a row") -> Any:
@@ -46,8 +49,26 @@ def finites(numbers: Iterable[float], where: str) -> tuple[float, ...]:
     return kept
 
 
-def encode(row: msgspec.Struct) -> bytes:
-    """A row as one line of JSON. Half a character (a lone surrogate, as a cut-off emoji leaves) becomes U+FFFD."""
+def refuse_deep(value: Any) -> None:
+    """Raise RecursionError for lists and mappings that are nested more than 100 levels deep."""
+    level = [value]
+    for _ in range(_DEEPEST):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list | tuple)
+        ]
+        if not level:
+            return
+    raise RecursionError(f"nested more than {_DEEPEST} levels deep")
+
+
+def encode(row: Any) -> bytes:
+    """A row, or a noun of bon, as one line of JSON.
+
+    Half a character (a lone surrogate, as a cut-off emoji leaves) becomes U+FFFD.
+    """
     return _encoded(_encoder, row)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
@@ -11,8 +10,10 @@ from pathlib import Path
 
 import msgspec
 
-from bon.errors import DataError
-from bon.store.jsonl import BOM, Line, PathLike, append, decode_line, lines_of, reading, write_atomic
+from bon.store.appending import append
+from bon.store.diagnosis import OnBad
+from bon.store.jsonl import write_atomic
+from bon.store.lines import BOM, Line, PathLike, copied, decode_line, decoded, lines_of, reading
 from bon.store.plain import encode
 from bon.store.rows import PoolRow, pool_of, row_of
 from bon.types import Pool, Spent, Usage
@@ -74,24 +75,35 @@ class PoolFile(Mapping[str, Pool]):
 
     It shows the file as it was when opened; what is appended later is not seen. A stream that cannot be read twice
     (stdin, `.gz`) is first copied to a temporary file.
+
+    With `on_bad` every pool is read at once, and a line that is none (or of more than `longest` bytes) is handed over
+    and passed over; without it a pool is read when it is asked for, and such a line is a DataError then at the latest.
     """
 
-    def __init__(self, path: PathLike, *, tolerate_truncated_tail: bool = False) -> None:
+    def __init__(
+        self,
+        path: PathLike,
+        *,
+        tolerate_truncated_tail: bool = False,
+        on_bad: OnBad | None = None,
+        longest: int | None = None,
+    ) -> None:
         self.path = path
+        self.lines = 0
+        """How many pools the file holds, those that a later line replaces included."""
         self._lines: dict[str, Line] = {}
+        id_of = _id_of if on_bad is None else _id_of_whole
         with ExitStack() as stack:
-            self._file = stack.enter_context(reading(path))
-            if not _rereadable(path):
-                copy = stack.enter_context(tempfile.TemporaryFile())
-                shutil.copyfileobj(self._file, copy)
-                copy.seek(0)
-                self._file = copy
-            for line in lines_of(self._file):
-                try:
-                    self._lines[decode_line(path, line, _id_of)] = line._replace(data=b"")
-                except DataError:
-                    if line.ended or not tolerate_truncated_tail:
-                        raise
+            stream = stack.enter_context(reading(path))
+            if _rereadable(path):
+                self._file, lines = stream, lines_of(stream, longest=longest)
+            else:
+                self._file = stack.enter_context(tempfile.TemporaryFile())
+                lines = copied(stream, self._file, longest=longest)
+            found = decoded(path, lines, id_of, on_bad=on_bad, tolerate_truncated_tail=tolerate_truncated_tail)
+            for line, id_ in found:
+                self._lines[id_] = line._replace(data=b"")
+                self.lines += 1
             self._stack = stack.pop_all()
 
     def __getitem__(self, id_: str) -> Pool:
@@ -149,6 +161,10 @@ def _id_of(line: bytes) -> str:
     """The id of a line, without building its pool; syntax is checked, the rest when the pool is read."""
     id_ = _key_decoder.decode(line).id
     return parse_pool(line).prompt.id if id_ is None else str(id_)
+
+
+def _id_of_whole(line: bytes) -> str:
+    return parse_pool(line).prompt.id
 
 
 def _rereadable(path: PathLike) -> bool:

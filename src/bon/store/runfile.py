@@ -16,7 +16,8 @@ import tomli_w
 
 from bon._version import __version__
 from bon.errors import DataError, UsageError
-from bon.store.jsonl import PathLike, write_atomic
+from bon.store.jsonl import write_atomic
+from bon.store.lines import PathLike
 
 __all__ = ["Difference", "Run", "data_hash", "differences", "read_run", "require_same", "run_path", "write_run"]
 
@@ -37,6 +38,8 @@ class Run:
     """The name of each input file -> the sha256 of its bytes; a renamed file is the same data."""
     versions: Mapping[str, str] = field(default_factory=_versions)
     """For people who read it; another version is no reason to refuse."""
+    spent: Mapping[str, Any] = field(default_factory=dict)
+    """What it has cost so far, once a run has come to its end; while one is under way its journal knows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +67,7 @@ def write_run(output: PathLike, run: Run) -> None:
         "settings": _storable(run.settings),
         "data": dict(run.data),
         "versions": dict(run.versions),
+        **({"spent": _storable(run.spent)} if run.spent else {}),
     }
     write_atomic(run_path(output), [line.encode() for line in tomli_w.dumps(table).rstrip("\n").split("\n")])
 
@@ -75,7 +79,9 @@ def read_run(output: PathLike) -> Run | None:
         return None
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
-        return Run(command=table["command"], settings=table["settings"], data=table["data"], versions=table["versions"])
+        return Run(
+            **{key: table[key] for key in ("command", "settings", "data", "versions")}, spent=table.get("spent", {})
+        )
     except (ValueError, KeyError) as error:
         raise DataError(f"{path}: not a run file ({error}): remove it, or give --restart to begin again") from error
 

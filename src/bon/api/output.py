@@ -1,0 +1,140 @@
+"""The output of a run over files: finished pools, each appended when its turn has come, and its place in the file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+
+from bon.errors import StoreError
+from bon.store.appending import Appender
+from bon.store.journal import Journal
+from bon.store.pools import PoolFile, dump_pool, parse_pool, write_pools
+from bon.types import Pool
+
+__all__ = ["Output"]
+
+_FORGOTTEN_AT_ONCE = 256
+"""Pools that lie in the output before the journal lets go of them: the output is synced first, which takes time."""
+
+
+class Output:
+    """A file of pools that a run adds to, in the order of its input; with `unordered`, as they are done.
+
+    A pool whose turn has not come waits in the journal, so memory does not grow with it. What the file held before
+    stays where it is; a pool that is made anew is appended, and `finish` then puts the file in order, in one step.
+    """
+
+    def __init__(self, path: Path, journal: Journal, *, unordered: bool = False) -> None:
+        self.path = path
+        self.unordered = unordered
+        self._journal = journal
+        self._file = Appender(path)
+        self._before = PoolFile(path, tolerate_truncated_tail=True) if path.exists() else None
+        self._in_place: Iterator[str] = iter(self._before or ())
+        self._tidy = self._before is None or len(self._before) == self._before.lines
+        self._order: list[str] = []
+        self._turn = 0
+        self._waiting: dict[str, int] = {}
+        """Pools under way: the place of each in the input."""
+        self._ready: dict[int, bool] = {}
+        """Places that are done: whether a pool of theirs waits in the journal."""
+        self._settled: list[str] = []
+
+    def pool(self, id_: str) -> Pool | None:
+        """The pool that an earlier run made of an item."""
+        parked = self._journal.parked(id_)
+        if parked is not None:
+            return parse_pool(parked)
+        return self._before.get(id_) if self._before is not None else None
+
+    def expect(self, id_: str) -> None:
+        """The next item of the input is worked on."""
+        self._waiting[id_] = self._take(id_)
+        if self._before is not None and id_ in self._before:
+            self._tidy = False  # its new line will stand behind the old one
+
+    def keep(self, id_: str) -> None:
+        """The next item of the input is as it should be."""
+        place = self._take(id_)
+        parked = self._journal.parked(id_) is not None
+        if not parked:
+            self._settled.append(id_)
+        self._ready[place] = parked
+        self._advance()
+
+    def add(self, pool: Pool) -> None:
+        """A pool is done: it goes into the file now, or waits for its turn."""
+        place = self._waiting.pop(pool.prompt.id)
+        self._journal.flush()  # what was drawn for it is recorded before it is seen
+        if self.unordered or place == self._turn:
+            self._append(pool.prompt.id, dump_pool(pool))
+            self._ready[place] = False
+        else:
+            self._journal.park(pool.prompt.id, dump_pool(pool))
+            self._ready[place] = True
+        self._advance()
+
+    def finish(self) -> None:
+        """Put the file into the order of the input, pools of other prompts behind; nothing to do where it is."""
+        self._settle()
+        if self._tidy and self.path.exists():
+            return
+        self._file.close()
+        try:
+            if not self.path.exists():
+                write_pools(self.path, ())
+                return
+            with PoolFile(self.path) as pools:
+                wanted = () if self.unordered else self._order
+                rest = set(pools).difference(wanted)
+                order = (*(id_ for id_ in wanted if id_ in pools), *(id_ for id_ in pools if id_ in rest))
+                write_pools(self.path, (pools[id_] for id_ in order))
+        except OSError as error:
+            raise StoreError(
+                f"{self.path}: {error.strerror or error}; all pools are in it, but not in the order of the input: make "
+                "room, and run the same command again"
+            ) from error
+
+    def close(self) -> None:
+        """Close the files; closing twice is fine."""
+        self._file.close()
+        if self._before is not None:
+            self._before.close()
+
+    def __enter__(self) -> Output:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _take(self, id_: str) -> int:
+        place = len(self._order)
+        self._order.append(id_)
+        if self._before is not None and place < len(self._before) and next(self._in_place) != id_:
+            self._tidy = self._tidy and self.unordered
+        return place
+
+    def _advance(self) -> None:
+        while self._turn in self._ready:
+            if self._ready.pop(self._turn):
+                id_ = self._order[self._turn]
+                line = self._journal.parked(id_)
+                if line is None:
+                    raise StoreError(f"{self._journal.path}: the pool of {id_!r} is gone; run the same command again")
+                self._append(id_, line)
+            self._turn += 1
+
+    def _append(self, id_: str, line: bytes) -> None:
+        self._file.append(line)
+        self._settled.append(id_)
+        if len(self._settled) >= _FORGOTTEN_AT_ONCE:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Let the journal forget what lies in the file for good."""
+        self._file.sync()
+        self._journal.forget(self._settled)
+        self._settled.clear()

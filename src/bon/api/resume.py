@@ -1,0 +1,86 @@
+"""What a second run begins with: pools of the output, and what the journal holds beyond them; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from bon.engine import NOT_SCORED
+from bon.errors import UsageError
+from bon.protocols import Extractor
+from bon.store.journal import Begun
+from bon.types import Candidate, Pool, Prompt, Score, Spent, Usage
+
+__all__ = ["begun_again", "carried", "refuse_stale", "reread_answers", "resumed"]
+
+
+def begun_again(pool: Pool, prompt: Prompt, out: Path) -> Pool:
+    """A pool as a second run begins with it: draws that failed are forgotten, so that they are made again.
+
+    Raises `UsageError` where the pool answers another prompt, or one asked with other settings, under the same id.
+    """
+    for what in ("messages", "request", "reference"):
+        if getattr(pool.prompt, what) != getattr(prompt, what):
+            raise UsageError(
+                f"{out}: the pool of {prompt.id!r} was drawn with another {what} than the prompt of that id now has; "
+                "give the prompt another id, choose another output (-o), or begin again (--restart)"
+            )
+    return replace(pool, prompt=prompt, failures=tuple(f for f in pool.failures if f.stage != "generate"))
+
+
+def resumed(pool: Pool, begun: Begun) -> Pool:
+    """A pool with the candidates and the scores that a journal holds of it, and what they cost."""
+    known = {candidate.index for candidate in pool.candidates}
+    drawn = [candidate for candidate in begun.candidates if candidate.index not in known]
+    candidates = tuple(sorted((*pool.candidates, *drawn), key=lambda candidate: candidate.index))
+    scores: dict[str, tuple[Score, ...]] = {}
+    paid = [candidate.usage for candidate in drawn if not candidate.cached]
+    for name in [*pool.scores, *(name for name in begun.scores if name not in pool.scores)]:
+        new = begun.scores.get(name, {})
+        old = {c.index: score for c, score in zip(pool.candidates, pool.scores.get(name, ()), strict=False)}
+        scores[name] = tuple(new.get(c.index) or old.get(c.index) or NOT_SCORED for c in candidates)
+        paid += [score.usage for score in new.values() if score.usage is not None and not score.cached]
+    failures = tuple(f for f in pool.failures if f.stage != "generate" or f.index not in {c.index for c in drawn})
+    return replace(pool, candidates=candidates, scores=scores, failures=failures, spent=_more(pool.spent, paid))
+
+
+def _more(spent: Spent, calls: Iterable[Usage | None]) -> Spent:
+    """What was spent, and these calls."""
+    paid = list(calls)
+    usage = sum((usage for usage in paid if usage is not None), replace(spent.usage, money=spent.money))
+    return replace(spent, usage=replace(usage, money=None), money=usage.money, calls=spent.calls + len(paid))
+
+
+def refuse_stale(pool: Pool, scorers: Iterable[str], out: Path) -> None:
+    """Refuse to add candidates beside scores that nobody will bring up to date."""
+    stale = sorted(set(pool.scores) - set(scorers))
+    if pool.candidates and stale:
+        names = ", ".join(map(repr, stale))
+        raise UsageError(
+            f"{out}: pool {pool.prompt.id!r} has scores by {names}, which more candidates would leave out of date; "
+            f"name those scorers too (--scorer {stale[0]}), or choose another output (-o)"
+        )
+
+
+def carried(pool: Pool, before: Pool) -> Pool:
+    """A pool with the scores that an earlier run gave it; as it is, if it has other candidates by now."""
+    if len(pool) != len(before) or not all(map(_same, pool.candidates, before.candidates)):
+        return pool
+    return replace(before, prompt=pool.prompt, scores={**pool.scores, **before.scores})
+
+
+def _same(candidate: Candidate, before: Candidate) -> bool:
+    """Whether an earlier run saw this candidate; it may have read its answer, where there was none."""
+    return candidate == (before if candidate.answer is not None else replace(before, answer=None))
+
+
+def reread_answers(pool: Pool, extract: Extractor, scorers: Iterable[str] = ()) -> Pool:
+    """A pool with all answers read anew; a candidate whose answer changed has no score of these scorers any more."""
+    candidates = tuple(replace(candidate, answer=extract(candidate.text)) for candidate in pool.candidates)
+    changed = [new != old for new, old in zip(candidates, pool.candidates, strict=True)]
+    again = {
+        name: tuple(NOT_SCORED if new else score for new, score in zip(changed, pool.scores[name], strict=True))
+        for name in set(scorers) & set(pool.scores)
+    }
+    return replace(pool, candidates=candidates, scores={**pool.scores, **again})
