@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from bon.engine import Plan, run, run_many, score_pool, score_pools
     from bon.errors import BonError, NoCandidates, UsageError
     from bon.events import Event, Hook
+    from bon.ledger import Caps, Ledger, Price
     from bon.protocols import Budget, Extractor, Generator, Scorer, Selector, Weights
     from bon.registry import budget, generator, scorer, selector
     from bon.score import pointwise
@@ -27,6 +28,7 @@ _HOMES = {
     "bon.engine": ("Plan", "run", "run_many", "score_pool", "score_pools"),
     "bon.errors": ("BonError", "NoCandidates", "UsageError"),
     "bon.events": ("Event", "Hook"),
+    "bon.ledger": ("Caps", "Ledger", "Price"),
     "bon.protocols": ("Budget", "Extractor", "Generator", "Scorer", "Selector", "Weights"),
     "bon.registry": ("budget", "generator", "scorer", "selector"),
     "bon.score": ("pointwise",),
@@ -38,11 +40,11 @@ _HOMES = {
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "BonError", "Budget", "Candidate", "Event", "Extractor", "Failure", "Fixed", "Generator", "Hook", "Message",
-    "NoCandidates", "Plan", "Pool", "Prompt", "Result", "Score", "Scorer", "Selector", "Threshold", "Usage",
-    "UsageError", "Weights", "__version__", "abest_of_n", "best_of_n", "budget", "close", "decide", "generator",
-    "pick", "pointwise", "prompt", "rank", "read_pools", "read_prompts", "run", "run_many", "score_pool", "score_pools",
-    "scorer", "selector", "weigh", "write_pools", "write_prompts",
+    "BonError", "Budget", "Candidate", "Caps", "Event", "Extractor", "Failure", "Fixed", "Generator", "Hook",
+    "Ledger", "Message", "NoCandidates", "Plan", "Pool", "Price", "Prompt", "Result", "Score", "Scorer",
+    "Selector", "Threshold", "Usage", "UsageError", "Weights", "__version__", "abest_of_n", "best_of_n", "budget",
+    "close", "decide", "generator", "pick", "pointwise", "prompt", "rank", "read_pools", "read_prompts", "run",
+    "run_many", "score_pool", "score_pools", "scorer", "selector", "weigh", "write_pools", "write_prompts",
 ]  # fmt: skip
 
 
