@@ -8,13 +8,14 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bon.errors import StoreError, UsageError
+from bon.errors import StoreError
+from bon.store.sqlite_errors import Busy, Damaged, translated
 
-__all__ = ["Busy", "Damaged", "Database"]
+__all__ = ["Database"]
 
 T = TypeVar("T")
 
@@ -30,14 +31,6 @@ _BATCH = 256
 """Rows that `each` reads at a time."""
 _LONGEST_LOG = 1 << 23
 """Bytes: a write-ahead log that has grown beyond this is cut when it has been carried over."""
-
-
-class Busy(StoreError):
-    """Another process is writing to the same file right now; what was to be written is kept, and tried again."""
-
-
-class Damaged(StoreError):
-    """The file is damaged, or was not made by us."""
 
 
 class Database:
@@ -75,6 +68,9 @@ class Database:
         self._connection = self._patiently(lambda: self._opened(schema, version))
 
     def _opened(self, schema: str, version: int) -> sqlite3.Connection:
+        for place in (self.path.parent, self.path):
+            if (place == self.path.parent or place.exists()) and not os.access(place, os.W_OK):
+                raise StoreError(f"{self.path}: {str(place)!r} is not there, or may not be written: check it")
         with self._telling():
             connection = sqlite3.connect(
                 self.path, timeout=0.0 if self._exclusive else _TURN, isolation_level=None, check_same_thread=False
@@ -94,8 +90,10 @@ class Database:
         run("PRAGMA journal_mode = WAL")
         run("PRAGMA synchronous = NORMAL")
         run(f"PRAGMA journal_size_limit = {_LONGEST_LOG}")
+        if self._version(run, version) != 0 and not self._exclusive:
+            return
         run("BEGIN IMMEDIATE")
-        if self._version(run, version) == 0:
+        if self._version(run, version) == 0:  # nobody else was faster
             run(f"PRAGMA application_id = {_OURS}")
             run(f"PRAGMA user_version = {version}")
             for statement in filter(str.strip, schema.split(";")):
@@ -266,6 +264,9 @@ class Database:
                 with suppress(RuntimeError):  # that loop is closed: nobody waits
                     loop.call_soon_threadsafe(_settle, future, error)
 
+    def _telling(self) -> AbstractContextManager[None]:
+        return translated(self.path, exclusive=self._exclusive)
+
     def _refuse(self) -> None:
         self._refuse_children()
         if self._failed is not None:
@@ -275,24 +276,6 @@ class Database:
         """SQLite's locks are not inherited: a child that used the connection would damage the file."""
         if self._process != os.getpid():
             raise StoreError(f"{self.path} was opened before this process was forked off: open it anew in the child")
-
-    @contextmanager
-    def _telling(self) -> Iterator[None]:
-        """SQLite's errors as ours: what, which, and what to do."""
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise self._error(getattr(error, "sqlite_errorname", "") or "", error) from error
-        except OSError as error:
-            raise StoreError(f"{self.path}: {error.strerror or error}; check the folder") from error
-
-    def _error(self, name: str, error: Exception) -> StoreError | UsageError:
-        if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-            if self._exclusive:
-                return UsageError(f"{self.path} is in use: wait until that run is done, or choose another output (-o)")
-            return Busy(f"{self.path}: another process has it locked and does not let go: end that process")
-        kind = Damaged if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")) else StoreError
-        return kind(f"{self.path}: {_what(name, error)}")
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:
@@ -309,19 +292,3 @@ def _settle(future: asyncio.Future[None], error: StoreError | None) -> None:
         future.set_result(None)
     else:
         future.set_exception(error)
-
-
-def _what(name: str, error: Exception) -> str:
-    if name.startswith("SQLITE_FULL"):
-        return "the disk is full; what was written so far is whole: make room and run the same command again"
-    if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM", "SQLITE_AUTH")):
-        return f"it cannot be written ({error}); check that the folder is there, and who may write to it"
-    if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
-        return f"it is damaged, or no file of bon's ({error}); move it away"
-    if name in ("SQLITE_PROTOCOL", "SQLITE_IOERR_LOCK", "SQLITE_IOERR_SHMOPEN", "SQLITE_IOERR_SHMMAP"):
-        return f"files cannot be locked there ({error}); is it a network folder? Choose one on a disk of this machine"
-    if name.startswith("SQLITE_IOERR"):
-        return (
-            f"the disk refused a read or a write ({error}); is there room, or a quota? Then run the same command again"
-        )
-    return f"{error} ({name or type(error).__name__})"
