@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
-from bon.types import Draw, Score, Usage
+from bon.types import Draw, Failure, Score, Usage
 
 __all__ = [
     "Begun",
@@ -19,8 +19,10 @@ __all__ = [
     "Scored",
     "Selected",
     "Spending",
+    "Switched",
     "listening",
     "no_hook",
+    "overhearing",
     "tell",
 ]
 
@@ -63,6 +65,8 @@ class Scored:
     scorer: str
     indices: tuple[int, ...]
     scores: tuple[Score, ...]
+    failures: tuple[Failure, ...] = ()
+    """What failed of it: of one candidate, or, without an index, of all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +93,22 @@ class Spending:
     """Calls beyond the one that each draw and each score stands for: a spare draw that lost."""
 
 
-Event: TypeAlias = Begun | Drawn | Retried | Scored | Selected | Spending
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Switched:
+    """One generator of several was taken out of use, or back into it."""
+
+    by: str
+    """The generator that chooses between them."""
+    generator: str
+    state: Literal["open", "closed", "out"]
+    """Of its circuit. "open": nothing is drawn from it for a while; "closed": it is used again; "out": never again."""
+    reason: str
+    """In words of ours, without any text of a prompt or an answer."""
+    drawing: str | None = None
+    """Who is drawn from now; None where nobody can be."""
+
+
+Event: TypeAlias = Begun | Drawn | Retried | Scored | Selected | Spending | Switched
 Hook: TypeAlias = Callable[[Event], None]
 
 
@@ -108,6 +127,19 @@ def listening(hook: Hook) -> Iterator[None]:
         yield
     finally:
         _LISTENING.reset(token)
+
+
+@contextmanager
+def overhearing(hook: Hook) -> Iterator[None]:
+    """Have `tell` reach this hook too, before whoever listens already."""
+    outer = _LISTENING.get()
+
+    def each(event: Event) -> None:
+        hook(event)
+        outer(event)
+
+    with listening(each):
+        yield
 
 
 def tell(event: Event) -> None:

@@ -14,7 +14,7 @@ from bon.store.journal import Journal
 from bon.store.runfile import Run, data_hash, read_run, require_same, run_path, write_run
 from bon.types import Spent, Usage
 
-__all__ = ["hashes", "recording", "refuse_same", "settings_of"]
+__all__ = ["adding", "hashes", "recording", "refuse_same", "settings_of"]
 
 _MAY_DIFFER = frozenset({"n", "scorers", "data"})
 """A larger n adds candidates, another scorer adds scores, and prompts are compared one by one as they are met."""
@@ -62,16 +62,26 @@ def recording(
     refuse_same(out, data)
     if out.suffix == ".gz":
         raise UsageError(f"{out}: a run adds to its output as it goes, which a compressed file cannot: drop the .gz")
+    with adding(out) as journal:
+        _begin(out, run, journal, restart=restart, alike=alike)
+        yield journal
+        journal.flush()
+        if journal.empty:
+            write_run(out, replace(run, spent=_table(journal.spent)))
+
+
+@contextmanager
+def adding(out: Path) -> Iterator[Journal]:
+    """The journal of a file that is added to, ours alone; it goes away at a good end, unless it is still needed.
+
+    Raises `UsageError` where another process writes to the file.
+    """
     with Journal(out) as journal:
         try:
-            _begin(out, run, journal, restart=restart, alike=alike)
             yield journal
         except BaseException:
             journal.close(remove=journal.empty and journal.spent == Spent())
             raise
-        journal.flush()
-        if journal.empty:
-            write_run(out, replace(run, spent=_table(journal.spent)))
         journal.close(remove=journal.empty)
 
 

@@ -11,7 +11,17 @@ from bon.generate.request import DEFAULT_N, DEFAULT_REQUEST
 from bon.registry import Builder, BuiltGenerator, BuiltSelector
 from bon.registry.config import REQUEST_FIELDS
 
-__all__ = ["as_json", "concurrency", "drawing", "generator_of", "request_of", "scoring", "selecting", "selector_of"]
+__all__ = [
+    "as_json",
+    "concurrency",
+    "drawing",
+    "generator_of",
+    "request_of",
+    "scoring",
+    "selecting",
+    "selector_of",
+    "unordered",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -60,6 +70,8 @@ def selecting(function: F) -> F:
 concurrency = click.option(
     "--concurrency", type=click.IntRange(min=1), default=8, show_default=True, help="Prompts worked on at a time."
 )
+
+unordered = click.option("--unordered", is_flag=True, help="Write pools as they are done, not in their input's order.")
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 

@@ -12,7 +12,7 @@ import click
 from bon.api import blocking, make_job
 from bon.api.files import sample_file
 from bon.api.settings import recording, settings_of
-from bon.cli.options import as_json, concurrency, drawing, generator_of, request_of, scoring
+from bon.cli.options import as_json, concurrency, drawing, generator_of, request_of, scoring, unordered
 from bon.cli.progress import Tally, count_lines, follow
 from bon.observe import stage_lines
 from bon.registry import Builder
@@ -27,7 +27,7 @@ __all__ = ["command"]
 @drawing
 @scoring
 @concurrency
-@click.option("--unordered", is_flag=True, help="Write pools as they are done, not in the order of PROMPTS.")
+@unordered
 @click.option("--restart", is_flag=True, help="Throw away what the file holds, and begin again.")
 @as_json
 def command(prompts: Path, out: Path, **options: Any) -> None:

@@ -12,15 +12,18 @@ import click
 from bon.answers import extractor
 from bon.api import blocking, build_scorers
 from bon.api.files import score_file
-from bon.api.settings import hashes
-from bon.cli.options import as_json, concurrency, scoring
+from bon.api.settings import adding, hashes, recording
+from bon.cli.options import as_json, concurrency, scoring, unordered
 from bon.cli.progress import Tally, count_lines, follow
 from bon.errors import UsageError
 from bon.registry import Builder
 from bon.store.pools import read_pools
-from bon.store.runfile import Run, write_run
+from bon.store.runfile import Run
 
 __all__ = ["command"]
+
+_ALIKE = frozenset({"command", "scorers", "extract", "data"})
+"""Settings that may differ from those of an earlier run: other scorers add scores, and what has its own keeps them."""
 
 
 @click.command("score")
@@ -28,6 +31,7 @@ __all__ = ["command"]
 @scoring
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Where to write.  [default: POOLS itself]")
 @concurrency
+@unordered
 @as_json
 def command(pools: Path, out: Path | None, **options: Any) -> None:
     """Score the candidates of POOLS; what has its scores already is left alone, what failed is tried again.
@@ -40,18 +44,20 @@ def command(pools: Path, out: Path | None, **options: Any) -> None:
     scorers = build_scorers(Builder(), options["scorers"])
     extract = options["extract"] or ("any" if "agreement" in scorers else None)
     target, tally = out or pools, Tally()
-    steps = score_file(
-        pools,
-        target,
-        scorers,
-        extract=extractor(extract) if extract else None,
-        reread=bool(options["extract"]),
-        concurrency=options["concurrency"],
-    )
-    if out is not None:
-        specs = [scorer.spec for scorer in scorers.values()]
-        write_run(out, Run(command="score", settings={"scorers": specs, "extract": extract}, data=hashes(pools)))
-    blocking.run(follow(steps, tally, what="scoring", total=count_lines(pools)))
+    specs = [scorer.spec for scorer in scorers.values()]
+    run = Run(command="score", settings={"scorers": specs, "extract": extract}, data=hashes(pools))
+    with adding(target) if out is None else recording(out, run, data=pools, alike=_ALIKE) as journal:
+        steps = score_file(
+            pools,
+            target,
+            scorers,
+            extract=extractor(extract) if extract else None,
+            reread=bool(options["extract"]),
+            concurrency=options["concurrency"],
+            unordered=options["unordered"],
+            journal=journal,
+        )
+        blocking.run(follow(steps, tally, what="scoring", total=count_lines(pools)))
     for scorer in scorers.values():
         scorer.close()
     facts = [_facts(target, name) for name in scorers]
