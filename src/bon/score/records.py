@@ -11,7 +11,8 @@ from typing import Any
 from bon.errors import DataError
 from bon.protocols import Scorer
 from bon.score.lift import pointwise
-from bon.store.jsonl import PathLike, read_jsonl
+from bon.store.jsonl import read_jsonl
+from bon.store.lines import PathLike
 from bon.types import Candidate, Prompt, Score
 
 __all__ = ["LABELS", "recorded"]

@@ -1,100 +1,23 @@
-"""JSON Lines on disk: read as a stream, appended a line at a time, rewritten atomically; knows no nouns of bon."""
+"""JSON Lines on disk: read as a stream of rows, rewritten atomically; knows no nouns of bon."""
 
 from __future__ import annotations
 
 import gzip
 import os
 import secrets
-import sys
-import zlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any, NamedTuple, TypeAlias, TypeVar, cast
+from typing import IO, Any, TypeVar
 
 import msgspec
 
-from bon.errors import DataError, UsageError
+from bon.errors import UsageError
+from bon.store.lines import PathLike, decoded, lines_of, reading
 
-__all__ = [
-    "BOM",
-    "Line",
-    "PathLike",
-    "append",
-    "decode_line",
-    "lines_of",
-    "read_jsonl",
-    "read_rows",
-    "reading",
-    "write_atomic",
-]
+__all__ = ["read_jsonl", "read_rows", "write_atomic"]
 
 T = TypeVar("T")
-PathLike: TypeAlias = str | os.PathLike[str]
-
-BOM = b"\xef\xbb\xbf"
-"""What some editors put before the first byte of UTF-8."""
-_BLOCK = 1 << 16
-
-
-class Line(NamedTuple):
-    """One line that is not blank."""
-
-    number: int
-    """From 1, blank lines counted."""
-    offset: int
-    """Where it begins, in bytes."""
-    data: bytes
-    """Without byte-order mark and line ending."""
-    ended: bool
-    """Whether a newline follows: without one, whoever writes the file may not be done with it."""
-
-
-@contextmanager
-def reading(path: PathLike) -> Iterator[IO[bytes]]:
-    """Open a file for reading: `-` is stdin, `.gz` is decompressed.
-
-    Raises UsageError where it cannot be opened, DataError where compressed data turns out to be damaged.
-    """
-    name = os.fspath(path)
-    if name == "-":
-        yield sys.stdin.buffer
-        return
-    try:
-        raw = Path(name).open("rb")  # noqa: SIM115  # closed below; errors of its readers are not ours to catch here
-    except OSError as error:
-        raise UsageError(f"cannot read {name!r}: {error.strerror}; give the path of an existing file") from error
-    with raw:
-        try:
-            yield cast("IO[bytes]", gzip.GzipFile(fileobj=raw)) if name.endswith(".gz") else raw
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise DataError(
-                f"{name}: the compressed data is damaged or cut short ({error}); fetch the file again"
-            ) from error
-
-
-def lines_of(file: IO[bytes]) -> Iterator[Line]:
-    """The lines of an open file that are not blank; LF and CRLF end a line, nothing else does."""
-    offset = 0
-    for number, raw in enumerate(file, 1):
-        data = (raw.removeprefix(BOM) if number == 1 else raw).strip()
-        if data:
-            yield Line(number, offset, data, raw.endswith(b"\n"))
-        offset += len(raw)
-
-
-def decode_line(path: PathLike, line: Line, decode: Callable[[bytes], T]) -> T:
-    """Decode one line. Whatever is wrong with it becomes a DataError that begins with `path:line`."""
-    try:
-        return decode(line.data)
-    except (ValueError, RecursionError) as error:
-        raise bad_line(path, line.number, _what(error)) from error
-
-
-def bad_line(path: PathLike, number: int, what: str) -> DataError:
-    """The error of a line: where, what, and what to do."""
-    name = os.fspath(path)
-    return DataError(f"{'<stdin>' if name == '-' else name}:{number}: {what}")
 
 
 def read_rows(
@@ -106,40 +29,13 @@ def read_rows(
     stopped in the middle of it. Raises DataError for any other line that `decode` refuses, with `path:line`.
     """
     with reading(path) as file:
-        for line in lines_of(file):
-            try:
-                row = decode_line(path, line, decode)
-            except DataError:
-                if line.ended or not tolerate_truncated_tail:
-                    raise
-            else:
-                yield line.number, row
+        for line, row in decoded(path, lines_of(file), decode, tolerate_truncated_tail=tolerate_truncated_tail):
+            yield line.number, row
 
 
 def read_jsonl(path: PathLike, *, tolerate_truncated_tail: bool = False) -> Iterator[tuple[int, dict[str, Any]]]:
     """Read a JSON Lines file: line number, object. See `read_rows`."""
     return read_rows(path, _object, tolerate_truncated_tail=tolerate_truncated_tail)
-
-
-def append(path: PathLike, line: bytes) -> None:
-    """Append one line in one write, handed to the operating system before this returns: killing us cannot lose it.
-
-    A torn last line, left by a writer that was killed, is cut off first; a whole one that only lacks its newline gets
-    it. A write that fails (a full disk) is taken back before its OSError is raised, so the file holds whole lines only.
-    """
-    if b"\n" in line:
-        raise ValueError(f"a line holds no newline, but {line[:80]!r} does: append its parts one by one")
-    if os.fspath(path).endswith(".gz"):
-        raise UsageError(f"cannot append to the compressed file {os.fspath(path)!r}: choose a name without .gz")
-    with Path(path).open("a+b", buffering=0) as file:
-        end = _mended(file)
-        try:
-            rest = memoryview(line + b"\n")
-            while rest:
-                rest = rest[file.write(rest) :]
-        except BaseException:
-            file.truncate(end)
-            raise
 
 
 def write_atomic(path: PathLike, lines: Iterable[bytes]) -> None:
@@ -186,28 +82,6 @@ def _write_lines(file: IO[bytes], lines: Iterable[bytes], *, compress: bool) -> 
             packed.write(line + b"\n")
 
 
-def _mended(file: IO[bytes]) -> int:
-    """Make an open file end with a newline, or be empty; its size in bytes after that."""
-    end = file.seek(0, os.SEEK_END)
-    start, tail = end, b""
-    while start and b"\n" not in tail:
-        start = max(0, start - _BLOCK)
-        file.seek(start)
-        tail = file.read(end - start - len(tail)) + tail
-        if tail.endswith(b"\n"):
-            return end
-    tail = tail[tail.rfind(b"\n") + 1 :]
-    if not tail:
-        return end
-    try:
-        _object(tail.removeprefix(BOM))
-    except (ValueError, RecursionError):
-        file.truncate(end - len(tail))
-        return end - len(tail)
-    file.write(b"\n")
-    return end + 1
-
-
 def _sync_folder(folder: Path) -> None:
     """Make a rename durable, on systems where a folder can be opened."""
     with suppress(OSError):
@@ -216,21 +90,3 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
-
-
-def _what(error: BaseException) -> str:
-    if isinstance(error, msgspec.ValidationError):
-        text, _, where = str(error).partition(" - at ")
-        where = where.strip("`").removeprefix("$").removeprefix(".")
-        return f"field {where!r}: {_lowered(text)}" if where else f"{_lowered(text)}; each line holds one JSON object"
-    if isinstance(error, msgspec.DecodeError):
-        return f"not valid JSON ({_lowered(str(error))}); correct or remove this line (one JSON object a line)"
-    if isinstance(error, UnicodeDecodeError):
-        return f"not UTF-8 text ({error.reason}); save the file as UTF-8"
-    if isinstance(error, RecursionError):
-        return "JSON nested too deeply; correct or remove this line"
-    return str(error)
-
-
-def _lowered(text: str) -> str:
-    return text[:1].lower() + text[1:]

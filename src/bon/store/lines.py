@@ -96,7 +96,7 @@ def lines_of(file: IO[bytes], *, longest: int | None = None) -> Iterator[Line]:
                 size, ended = size + len(block), block.endswith(b"\n")
         data = raw.removeprefix(BOM).strip()
         if data or too_long:
-            yield Line(number, offset, data, ended, size if too_long else None)
+            yield Line(number, offset, data, ended, size - ended if too_long else None)
         offset += size
 
 

@@ -10,8 +10,10 @@ from typing import Any
 import msgspec
 
 from bon.errors import DataError
-from bon.store.jsonl import PathLike, bad_line, decode_line, lines_of, reading, write_atomic
-from bon.store.plain import canonical, encode, plain
+from bon.store.diagnosis import OnBad, bad
+from bon.store.jsonl import write_atomic
+from bon.store.lines import LONGEST, PathLike, decoded, lines_of, reading, refuse
+from bon.store.plain import canonical, encode, plain, refuse_deep
 from bon.types import Message, Prompt, as_messages
 
 __all__ = ["PromptRow", "content_id", "dump_prompt", "parse_prompt", "prompt_of", "read_prompts", "write_prompts"]
@@ -28,28 +30,34 @@ class PromptRow(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown
     metadata: dict[str, Any] = {}
 
 
+_NO_TEXT = {
+    "\0": "a NUL byte, which no text holds; correct or remove this line",
+    "\r": "carriage returns without line feeds, as old Macs ended lines; end them with line feeds",
+}
 _POOL_KEYS = {"candidates", "failures", "spent"}
 _KEYS = PromptRow.__struct_fields__
 
 
-def read_prompts(path: PathLike) -> Iterator[Prompt]:
+def read_prompts(path: PathLike, *, on_bad: OnBad | None = None, longest: int = LONGEST) -> Iterator[Prompt]:
     """The prompts of a file, one at a time; `-` is stdin, `.gz` is decompressed.
 
     A `.txt` file has one prompt a line. In JSON Lines each line has `prompt` (text) or `messages`, and may have `id`,
     `request`, `reference` (a number becomes text) and `metadata`; other keys are kept in the metadata, unless they
     look like one of these misspelt. A prompt without an id gets `content_id`, which does not depend on its place.
 
-    Raises DataError with `path:line`, also where two lines have the same id: memory grows by an id a prompt.
+    A line that is no prompt, has the id of an earlier one, or more than `longest` bytes, is handed to `on_bad`, and the
+    next ones go on; without `on_bad` it is a DataError with `path:line`. Memory grows by an id a prompt, and holds
+    about twice `longest` bytes of the longest line.
     """
     parse = _parse_text if _is_text(path) else parse_prompt
     seen: dict[str, int] = {}
     with reading(path) as file:
-        for line in lines_of(file):
-            prompt = decode_line(path, line, parse)
+        for line, prompt in decoded(path, lines_of(file, longest=longest), parse, on_bad=on_bad):
             first = seen.setdefault(prompt.id, line.number)
-            if first != line.number:
-                raise bad_line(path, line.number, _twice(prompt.id, first))
-            yield prompt
+            if first == line.number:
+                yield prompt
+            else:
+                refuse(path, bad(line.number, line.data, "duplicate_id", _twice(prompt.id, first)), on_bad)
 
 
 def write_prompts(path: PathLike, prompts: Iterable[Prompt]) -> None:
@@ -92,11 +100,16 @@ def dump_prompt(prompt: Prompt) -> bytes:
 
 
 def prompt_of(row: PromptRow) -> Prompt:
-    """The prompt that a row is. Raises DataError unless it has one of `prompt` and `messages`."""
+    """The prompt that a row is.
+
+    Raises DataError unless it has one of `prompt` and `messages`, RecursionError where it is nested too deeply to be
+    written again.
+    """
     if (row.prompt is None) == (row.messages is None):
         found = "both `prompt` and `messages`" if row.messages is not None else "neither `prompt` nor `messages`"
         raise DataError(f"{found} found: give one of them")
     messages = as_messages(row.prompt) if row.prompt is not None else row.messages or ()
+    refuse_deep([messages, row.request, row.metadata])
     reference = None if row.reference is None else str(row.reference)
     return Prompt(
         id=content_id(messages, row.request, reference) if row.id is None else str(row.id),
@@ -115,7 +128,11 @@ def content_id(
 
 
 def _parse_text(line: bytes) -> Prompt:
-    return prompt_of(PromptRow(prompt=line.decode()))
+    text = line.decode()
+    for character, what in _NO_TEXT.items():
+        if character in text:
+            raise DataError(what)
+    return prompt_of(PromptRow(prompt=text))
 
 
 def _is_text(path: PathLike) -> bool:
@@ -131,7 +148,8 @@ def _refuse_odd_messages(messages: Sequence[Message]) -> None:
             raise DataError(f"messages[{place}] has no role: give 'user', 'system', 'assistant' or 'tool'")
         if not (content is None or isinstance(content, str | list)):
             raise DataError(f"messages[{place}]: content is {content!r}: give a text or a list of parts")
-    if len(messages) == 1 and messages[0].get("content") in (None, "", []):
+    content = messages[0].get("content")
+    if len(messages) == 1 and not (content.strip() if isinstance(content, str) else content):
         raise DataError("the prompt is empty: give it a text or remove it")
 
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from bon.errors import DataError
-from bon.store.plain import finite, finites, plain
+from bon.store.plain import finite, finites, plain, refuse_deep
 from bon.store.prompts import PromptRow, prompt_of
 from bon.types import Candidate, Failure, Logprobs, Pool, Prompt, Score, Seconds, Spent, Usage
 
@@ -126,10 +126,13 @@ def row_of(pool: Pool) -> PoolRow:
 
 
 def pool_of(row: PoolRow) -> Pool:
-    """The pool that a row is, its candidates in the order of their index. Raises ValueError for what cannot be one.
+    """The pool that a row is, its candidates in the order of their index.
+
+    Raises ValueError for what cannot be one, RecursionError for what is nested too deeply to be written again.
 
     A candidate without a score that another candidate of the pool has gets `Score.missing`.
     """
+    refuse_deep([candidate.tool_calls for candidate in row.candidates])
     drawn = [(_candidate(candidate, place), candidate.scores) for place, candidate in enumerate(row.candidates)]
     _refuse_repeated(candidate.index for candidate, _ in drawn)
     drawn.sort(key=lambda pair: pair[0].index)

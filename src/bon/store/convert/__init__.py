@@ -14,7 +14,7 @@ from bon.errors import UsageError
 from bon.store.convert.game24 import game24
 from bon.store.convert.maths import gsm8k, gsm8k_solutions, math500
 from bon.store.convert.programs import humaneval, mbpp
-from bon.store.jsonl import PathLike
+from bon.store.lines import PathLike
 from bon.store.pools import write_pools
 from bon.store.prompts import write_prompts
 from bon.types import Pool, Prompt

@@ -15,7 +15,7 @@ import msgspec
 from bon.errors import UsageError
 from bon.store.convert.labels import labelled
 from bon.store.convert.template import filled
-from bon.store.jsonl import Line, PathLike, bad_line, decode_line, reading
+from bon.store.lines import Line, PathLike, bad_line, decode_line, reading
 from bon.types import Candidate, Pool, Prompt, as_messages
 
 __all__ = ["game24"]

@@ -14,7 +14,8 @@ import msgspec
 from bon.answers import number
 from bon.store.convert.labels import labelled
 from bon.store.convert.template import filled
-from bon.store.jsonl import PathLike, bad_line, read_jsonl, read_rows
+from bon.store.jsonl import read_jsonl, read_rows
+from bon.store.lines import PathLike, bad_line
 from bon.types import Candidate, Pool, Prompt, as_messages
 
 __all__ = ["gsm8k", "gsm8k_solutions", "math500"]

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 import msgspec
 
 from bon.store.convert.template import filled
-from bon.store.jsonl import PathLike, read_rows
+from bon.store.jsonl import read_rows
+from bon.store.lines import PathLike
 from bon.types import Prompt, as_messages
 
 __all__ = ["humaneval", "mbpp"]
