@@ -36,7 +36,7 @@ def test_each_bad_line_is_a_row_as_soon_as_it_is_met(tmp_path: Path) -> None:
         {
             "line": 3,
             "error": "not_json",
-            "message": "not valid JSON (invalid character (byte 1)); correct or remove this line "
+            "message": "not valid JSON (invalid character at byte 4); correct or remove this line "
             "(one JSON object a line)",
             "id": None,
             "text": "nonsense \ufffd",

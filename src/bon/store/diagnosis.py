@@ -113,7 +113,7 @@ def _syntax(data: bytes, said: str, *, ended: bool) -> tuple[str, str]:
 
 
 def _lowered(text: str) -> str:
-    text = text.removeprefix("JSON is malformed: ")
+    text = _PLACE.sub(r"at byte \1", text.removeprefix("JSON is malformed: "))
     return text[:1].lower() + text[1:]
 
 
