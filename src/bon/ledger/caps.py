@@ -32,27 +32,24 @@ class Caps:
 
 
 _SHOWN: dict[str, tuple[Callable[[float], str], str]] = {
-    "tokens": ("{:,} tokens".format, "--max-total-tokens"),
-    "calls": ("{:,} calls".format, "--max-calls"),
+    "tokens": ("{:,}".format, "--max-total-tokens"),
+    "calls": ("{:,}".format, "--max-calls"),
     "money": ("${:.6g}".format, "--max-cost"),
-    "seconds": ("{:.4g} s".format, "--max-seconds"),
+    "seconds": ("{:.4g}".format, "--max-seconds"),
 }
 """Cap -> how an amount of it is written, and the option of the command that sets it."""
 
 
-def refusal(
-    cap: str, *, by: str, limit: float, spent: float, reserved: float = 0, most: float | None = None
-) -> CapReached:
-    """The refusal of a call: which cap, what is spent and reserved, what it could cost at the most, what to do.
+def refusal(cap: str, *, by: str, limit: float, spent: float, reserved: float, most: float | None) -> CapReached:
+    """The refusal of a call: which cap, what is spent and reserved, what the call could take at the most, what to do.
 
-    `most` is None for a call that the cap on seconds cuts off.
+    `most` is None for the cap on seconds: nobody knows how long a call takes.
     """
     show, option = _SHOWN[cap]
-    if most is None:
-        why = f"{show(spent)} have passed"
-    else:
-        why = f"{show(spent)} are spent, {show(reserved)} reserved, and it could take {show(most)} more"
+    why = f"{show(spent)} spent"
+    if most is not None:
+        why += f", {show(reserved)} reserved by calls under way, and it could take {show(most)}"
     return CapReached(
-        f"the cap of {show(limit)} leaves no room for a call of {by}: {why}. "
-        f"Raise the cap to go on: Caps({cap}=...), {option}"
+        f"the cap on {cap} ({show(limit)}) leaves no room for a call of {by}: {why}; "
+        f"raise it to go on ({option}, Caps({cap}=...))"
     )

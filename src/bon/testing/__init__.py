@@ -1,4 +1,4 @@
-"""The kit for people who extend bon: a scripted generator, a fault-injecting server, and checks of the four seams."""
+"""The kit for people who extend bon: a scripted generator, a fault-injecting server, virtual time, checks of seams."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from bon.testing.faults import Fault, by_chance, schedule
 from bon.testing.pools import pool_of
 from bon.testing.scripted import Scripted
 from bon.testing.server import FaultServer
+from bon.testing.virtual import virtual_time
 
 __all__ = [
     "Fault",
@@ -19,4 +20,5 @@ __all__ = [
     "check_selector",
     "pool_of",
     "schedule",
+    "virtual_time",
 ]
