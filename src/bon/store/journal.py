@@ -106,14 +106,11 @@ class Journal:
         `given` are the candidates that a run starts from, which scores are of.
         """
         about = _digest(prompt, given)
-        found = self._entries.get(prompt.id) if prompt.id in self._found else None
-        if found is None:
-            self._about[prompt.id] = about
-            return Begun()
-        if not any(kind == _ABOUT and self._body(id_) == about for id_, kind in found):
+        found = self._entries.get(prompt.id, []) if prompt.id in self._found else []
+        if found and not any(kind == _ABOUT and self._body(id_) == about for id_, kind in found):
             self.forget([prompt.id])
-            self._about[prompt.id] = about
-            return Begun()
+            found = []
+        self._about[prompt.id] = about
         draws: dict[int, Candidate] = {}
         scores: dict[str, dict[int, Score]] = {}
         for id_, kind in found:

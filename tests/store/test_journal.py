@@ -1,0 +1,223 @@
+"""The journal: what lands is there after a kill, once, and only for the prompt that it was about."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bon.errors import UsageError
+from bon.events import Drawn, Event, Scored
+from bon.store.journal import Journal, journal_path
+from bon.types import Candidate, Failure, Logprobs, Message, Prompt, Score, Seconds, Spent, Usage
+
+ASKED = Prompt(id="p", messages=({"role": "user", "content": "2 + 2?"},), request={"seed": 1}, reference="4")
+
+
+def drawn(index: int, text: str = "4", prompt: str = "p") -> Drawn:
+    return Drawn(prompt_id=prompt, draw=Candidate(index=index, text=text))
+
+
+def scored(scorer: str, values: dict[int, float], *, failures: tuple[Failure, ...] = ()) -> Scored:
+    scores = tuple(Score(value=value) for value in values.values())
+    return Scored(prompt_id="p", scorer=scorer, indices=tuple(values), scores=scores, failures=failures)
+
+
+def record(path: Path, *events: Event) -> None:
+    """As a run would that is then killed: committed, never closed."""
+    journal = Journal(path)
+    journal.begin(ASKED)
+    for event in events:
+        journal.hear(event)
+    journal.flush()
+    journal._database._connection.close()  # a kill closes no file properly, and lets go of its lock
+
+
+def test_what_landed_is_there_again(tmp_path: Path) -> None:
+    whole = Candidate(
+        index=1,
+        text="it is 4\ud83d",
+        reasoning="2 and 2",
+        tool_calls=({"id": "c", "function": {"name": "f", "arguments": "{}"}},),
+        answer="4",
+        finish_reason="length",
+        seed=7,
+        seconds=Seconds(total=1.5, first_token=0.5),
+        usage=Usage(prompt_tokens=5, completion_tokens=3, money=0.01),
+        logprobs=Logprobs(tokens=(-0.5, -1.0), top=((-0.5, -2.0), (-1.0,))),
+        token_ids=(1, 2),
+        generator="openai:m",
+        variation="briefly",
+    )
+    record(tmp_path / "o", drawn(3), Drawn(prompt_id="p", draw=whole), scored("a", {3: 0.5}), scored("a", {1: 0.25}))
+    with Journal(tmp_path / "o") as journal:
+        begun = journal.begin(ASKED)
+    assert begun.candidates == (replace(whole, text="it is 4\ufffd"), Candidate(index=3, text="4"))
+    assert begun.scores == {"a": {3: Score(value=0.5), 1: Score(value=0.25)}}
+
+
+def test_failures_are_not_recorded_so_they_are_tried_again(tmp_path: Path) -> None:
+    failed = Failure(stage="generate", error="TimedOut", message="late", index=0)
+    unscored = Failure(stage="score", error="ScoreError", message="down", index=1, by="a")
+    nobody = Failure(stage="score", error="ScoreError", message="down", by="b")
+    record(
+        tmp_path / "o",
+        Drawn(prompt_id="p", draw=failed),
+        drawn(1),
+        drawn(2),
+        scored("a", {1: 0.0, 2: 1.0}, failures=(unscored,)),
+        scored("b", {1: 0.0, 2: 1.0}, failures=(nobody,)),
+    )
+    with Journal(tmp_path / "o") as journal:
+        begun = journal.begin(ASKED)
+    assert [candidate.index for candidate in begun.candidates] == [1, 2]
+    assert begun.scores == {"a": {2: Score(value=1.0)}}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(ASKED, messages=({"role": "user", "content": "3 + 3?"},)),
+        replace(ASKED, request={"seed": 2}),
+        replace(ASKED, reference="5"),
+    ],
+    ids=["messages", "request", "reference"],
+)
+def test_a_prompt_that_has_changed_begins_anew(tmp_path: Path, other: Prompt) -> None:
+    record(tmp_path / "o", drawn(0))
+    with Journal(tmp_path / "o") as journal:
+        assert journal.begin(other).candidates == ()
+        assert journal.empty
+    with Journal(tmp_path / "o") as journal:
+        assert journal.begin(ASKED).candidates == (), "what was about another prompt is gone"
+
+
+def test_scores_are_of_the_candidates_that_were_given(tmp_path: Path) -> None:
+    mine, other = Candidate(index=0, text="4"), Candidate(index=0, text="5")
+    with Journal(tmp_path / "o") as journal:
+        journal.begin(ASKED, [mine])
+        journal.hear(scored("a", {0: 0.5}))
+    with Journal(tmp_path / "o") as journal:
+        assert journal.begin(ASKED, [mine]).scores == {"a": {0: Score(value=0.5)}}
+    with Journal(tmp_path / "o") as journal:
+        assert journal.begin(ASKED, [other]).scores == {}
+
+
+def test_the_last_score_wins(tmp_path: Path) -> None:
+    record(tmp_path / "o", drawn(0), scored("a", {0: 0.5}), drawn(1), scored("a", {0: 0.25, 1: 1.0}))
+    with Journal(tmp_path / "o") as journal:
+        assert journal.begin(ASKED).scores == {"a": {0: Score(value=0.25), 1: Score(value=1.0)}}
+
+
+def test_a_finished_pool_waits_for_its_turn_in_place_of_its_parts(tmp_path: Path) -> None:
+    with Journal(tmp_path / "o") as journal:
+        journal.begin(ASKED)
+        journal.hear(drawn(0))
+        journal.park("p", b'{"id": "p"}')
+        assert journal.parked("p") == b'{"id": "p"}', "before it is committed, too"
+    with Journal(tmp_path / "o") as journal:
+        assert journal.parked("p") == b'{"id": "p"}'
+        assert journal.begin(ASKED).candidates == ()
+        journal.forget(["p"])
+        assert journal.parked("p") is None
+        assert journal.empty
+    with Journal(tmp_path / "o") as journal:
+        assert journal.empty
+
+
+def test_what_was_spent_is_remembered(tmp_path: Path) -> None:
+    spent = Spent(usage=Usage(prompt_tokens=5, completion_tokens=7), calls=2, money=0.5, seconds=3.0)
+    with Journal(tmp_path / "o") as journal:
+        assert journal.spent == Spent()
+        journal.follow(lambda: spent)
+    with Journal(tmp_path / "o") as journal:
+        assert journal.spent == spent
+        journal.clear()
+        assert journal.spent == Spent()
+    with Journal(tmp_path / "o") as journal:
+        assert journal.spent == Spent()
+
+
+async def test_spending_is_committed_in_the_next_round_even_if_nothing_landed(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "o")
+    journal.follow(lambda: Spent(calls=3))
+    journal.touch()
+    await asyncio.sleep(0)
+    journal._database._connection.close()
+    with Journal(tmp_path / "o") as again:
+        assert again.spent == Spent(calls=3)
+
+
+async def test_what_is_started_because_of_a_draw_runs_after_it_is_committed(tmp_path: Path) -> None:
+    seen: list[int] = []
+    journal = Journal(tmp_path / "o")
+
+    async def started() -> None:
+        seen.append(len(journal._database.read("SELECT id FROM entries WHERE kind = 'draw'")))
+
+    for index in range(3):
+        journal.hear(drawn(index))
+        task = asyncio.ensure_future(started())
+    await task
+    assert seen == [3, 3, 3], "one group for all that landed in one round, and nothing before it"
+    journal.close()
+
+
+def test_one_process_at_a_time(tmp_path: Path) -> None:
+    with Journal(tmp_path / "o"), pytest.raises(UsageError, match="in use"):
+        Journal(tmp_path / "o")
+    Journal(tmp_path / "o").close(remove=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_it_holds_json_and_nothing_that_could_run(tmp_path: Path) -> None:
+    record(tmp_path / "o", drawn(0), scored("a", {0: 1.0}))
+    connection = sqlite3.connect(journal_path(tmp_path / "o"))
+    bodies = [row[0] for row in connection.execute("SELECT body FROM entries WHERE kind <> 'about'")]
+    connection.close()
+    assert [body[:1] for body in bodies] == [b"{", b"["]
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(data=st.data())
+def test_any_run_of_events_and_kills_is_remembered_as_it_was(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    """A model of what should be known, against the journal, over restarts at any moment."""
+    path = tmp_path_factory.mktemp("journal") / "o"
+    messages: tuple[Message, ...] = ({"role": "user", "content": "x"},)
+    known: dict[str, dict[int, str]] = {}
+    parked: dict[str, bytes] = {}
+    journal = Journal(path)
+    for _ in range(data.draw(st.integers(1, 25))):
+        name = data.draw(st.sampled_from("abc"))
+        what = data.draw(st.sampled_from(["draw", "park", "forget", "restart", "look"]))
+        if what == "draw":
+            index, text = data.draw(st.integers(0, 3)), data.draw(st.text(max_size=5))
+            text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+            journal.begin(Prompt(id=name, messages=messages))
+            journal.hear(drawn(index, text, name))
+            known.setdefault(name, {})[index] = text
+        elif what == "park":
+            journal.begin(Prompt(id=name, messages=messages))
+            journal.park(name, name.encode())
+            parked[name] = name.encode()
+            known.pop(name, None)
+        elif what == "forget":
+            journal.forget([name])
+            known.pop(name, None)
+            parked.pop(name, None)
+        elif what == "restart":
+            journal.flush()
+            journal._database._connection.close()
+            journal = Journal(path)
+            for each in "abc":
+                found = journal.begin(Prompt(id=each, messages=messages)).candidates
+                assert {candidate.index: candidate.text for candidate in found} == known.get(each, {})
+        assert journal.parked(name) == parked.get(name)
+    journal.close()
