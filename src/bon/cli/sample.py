@@ -43,6 +43,7 @@ def command(prompts: Path, out: Path, **options: Any) -> None:
         builder,
         generator=generator_of(builder, options),
         scorer=options["scorers"] or None,
+        select="first",  # nothing is selected here, so it need not be said by which scorer
         budget=options["budget"],
         extract=options["extract"],
         request=request_of(options),
