@@ -10,11 +10,21 @@ from typing import Any
 
 from bon import errors
 from bon.concurrency import close, merge
-from bon.errors import BadReply, DrawError
+from bon.errors import BadReply, DrawError, StoreError
 from bon.protocols import Generator
 from bon.types import Delta, Draw, Failure, Prompt
 
-__all__ = ["close_all", "error_of", "in_turn", "name_of", "shared", "still_wanted", "streamed", "wanted_while"]
+__all__ = [
+    "close_all",
+    "error_of",
+    "in_turn",
+    "name_of",
+    "shared",
+    "still_wanted",
+    "streamed",
+    "surviving",
+    "wanted_while",
+]
 
 
 def _nothing() -> None:
@@ -67,6 +77,36 @@ async def in_turn(
     async with aclosing(merge(calls)) as draws:
         async for draw in draws:
             yield draw
+
+
+async def surviving(
+    generator: Generator, prompt: Prompt, n: int, *, start: int = 0, raised: Callable[[Exception], None] | None = None
+) -> AsyncGenerator[Draw, None]:
+    """Exactly the draws that were asked for, whatever the generator does.
+
+    What it raises is the Failure of each draw that it still owes, and is told to `raised`; a StoreError is raised, as
+    it is a matter of the disk, which all share.
+    """
+    owed = set(range(start, start + n))
+    error: Exception = BadReply(f"{name_of(generator)} ended before this draw; it must yield all it is asked for")
+    draws = None
+    try:
+        draws = generator(prompt, n, start=start)
+        async for draw in draws:
+            if draw.index in owed:
+                owed.discard(draw.index)
+                yield draw
+    except StoreError:
+        raise
+    except Exception as caught:  # noqa: BLE001  # the named boundary: a failure is data
+        error = caught
+        if raised is not None:
+            raised(caught)
+    finally:
+        if draws is not None:
+            await close(draws)
+    for index in sorted(owed):
+        yield Failure.of(error, stage="generate", index=index, by=name_of(generator))
 
 
 async def streamed(generator: Generator, prompt: Prompt, index: int) -> AsyncGenerator[Delta, None]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
+from functools import partial
 
-from bon.concurrency import close
-from bon.errors import StoreError, UsageError
-from bon.generate.composing import close_all, in_turn, name_of, shared, streamed
+from bon.errors import UsageError
+from bon.generate.composing import close_all, in_turn, name_of, shared, streamed, surviving
 from bon.protocols import Generator
-from bon.types import Delta, Draw, Failure, Prompt
+from bon.types import Delta, Draw, Prompt
 
 __all__ = ["Mixture"]
 
@@ -26,8 +26,8 @@ class Mixture:
         self.generators = tuple(generators)
         self.name = f"mixture({', '.join(map(name_of, self.generators))})"
         self.defaults = shared(self.generators)
-        surviving = {id(one): _surviving(one) for one in self.generators}
-        self._surviving = [surviving[id(one)] for one in self.generators]
+        each = {id(one): partial(surviving, one) for one in self.generators}
+        self._surviving = [each[id(one)] for one in self.generators]
 
     def __call__(self, prompt: Prompt, n: int, *, start: int = 0) -> AsyncGenerator[Draw, None]:
         return in_turn(self._surviving, prompt, n, start=start)
@@ -39,29 +39,3 @@ class Mixture:
     def close(self) -> None:
         """Close every generator that can be closed."""
         close_all(self.generators)
-
-
-def _surviving(generator: Generator) -> Generator:
-    """A generator that never raises: what it raised is the Failure of each draw it still owed."""
-
-    async def draw(prompt: Prompt, n: int, *, start: int = 0) -> AsyncGenerator[Draw, None]:
-        owed = set(range(start, start + n))
-        raised: Exception | None = None
-        draws = None
-        try:
-            draws = generator(prompt, n, start=start)
-            async for one in draws:
-                owed.discard(one.index)
-                yield one
-        except StoreError:
-            raise  # a matter of the disk, which all of them share
-        except Exception as error:  # noqa: BLE001  # the named boundary: a failure is data
-            raised = error
-        finally:
-            if draws is not None:
-                await close(draws)
-        if raised is not None:
-            for index in sorted(owed):
-                yield Failure.of(raised, stage="generate", index=index, by=name_of(generator))
-
-    return draw
