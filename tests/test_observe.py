@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from bon.events import Drawn, Event, Retried, Scored, Selected, Spending
+from bon.events import Drawn, Event, Retried, Scored, Selected, Spending, Switched
 from bon.observe import both, log_events, stage_lines
 from bon.types import Candidate, Failure, Score, Seconds, Usage
 
@@ -34,6 +34,12 @@ DRAWN = Drawn(
         ),
         (Selected(prompt_id="p", index=3, weight=0.5, degraded=False), logging.DEBUG, ["select", "index=3"]),
         (Selected(prompt_id="p", index=3, weight=0.5, degraded=True), logging.WARNING, ["degraded=True"]),
+        (
+            Switched(by="f", generator="a", state="open", reason="5 failures in a row", drawing="b"),
+            logging.WARNING,
+            ["switch", "'a'", "state=open", "drawing='b'"],
+        ),
+        (Switched(by="f", generator="a", state="closed", reason="", drawing="a"), logging.INFO, ["state=closed"]),
         (Spending(prompt_id="p", by="math", usage=Usage(prompt_tokens=5), seconds=0.1), logging.DEBUG, ["tokens=5"]),
     ],
 )

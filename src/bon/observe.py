@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import TextIO
 
-from bon.events import Begun, Drawn, Event, Hook, Retried, Scored, Selected
+from bon.events import Begun, Drawn, Event, Hook, Retried, Scored, Selected, Switched
 from bon.types import Failure
 
 __all__ = ["both", "log_events", "stage_lines"]
@@ -16,7 +16,8 @@ __all__ = ["both", "log_events", "stage_lines"]
 def log_events(logger: logging.Logger | None = None) -> Hook:
     """A hook that logs each event in a line, without any text of prompts or answers, to the logger "bon" by default.
 
-    Draws, scores, selections and spending are DEBUG; retries are INFO; failures and choices by lot are WARNING.
+    Draws, scores, selections and spending are DEBUG; retries, and generators that work again, are INFO; failures,
+    choices by lot and generators that are taken out of use are WARNING.
     """
     log = logger or logging.getLogger("bon")
 
@@ -63,6 +64,8 @@ def stage_lines(stream: TextIO | None = None) -> Callable[[str, int, int | None]
 
 
 def _level(event: Event) -> int:
+    if isinstance(event, Switched):
+        return logging.INFO if event.state == "closed" else logging.WARNING
     if isinstance(event, Retried):
         return logging.INFO
     troubled = (isinstance(event, Drawn) and isinstance(event.draw, Failure)) or (
@@ -85,6 +88,11 @@ def _line(event: Event) -> str:  # noqa: PLR0911  # a line an event
         return f"begin prompt={event.prompt_id!r} by={event.by!r}"
     if isinstance(event, Retried):
         return f"retry endpoint={event.endpoint!r} attempt={event.attempt} error={event.error} wait={event.wait:.3f}"
+    if isinstance(event, Switched):
+        return (
+            f"switch by={event.by!r} generator={event.generator!r} state={event.state} reason={event.reason!r} "
+            f"drawing={event.drawing!r}"
+        )
     if isinstance(event, Scored):
         values = [score.value for score in event.scores]
         return f"score prompt={event.prompt_id!r} scorer={event.scorer!r} indices={event.indices} values={values}"

@@ -521,6 +521,23 @@ def test_a_fallback_keeps_the_promises_of_a_generator() -> None:
     run(test)
 
 
+def test_two_of_a_name_are_told_apart_in_what_is_said() -> None:
+    class At(Switchable):
+        def __init__(self, url: str) -> None:
+            super().__init__("m", trouble=DOWN)
+            self.endpoint = Switchable(url)
+
+    async def test() -> None:
+        (draw,) = await drawn(fallback(At("http://x/v1"), At("http://y/v1"), Switchable("m", trouble=DOWN)), 1)
+        assert isinstance(draw, Failure)
+        assert draw.message == "m@http://x/v1: Unavailable: 503; m@http://y/v1: Unavailable: 503; m: Unavailable: 503"
+        (draw,) = await drawn(fallback(Switchable("m", trouble=DOWN), Switchable("m", trouble=DOWN)), 1)
+        assert isinstance(draw, Failure)
+        assert draw.message == "m #1: Unavailable: 503; m #2: Unavailable: 503"
+
+    run(test)
+
+
 def test_name_defaults_charges_and_close_are_those_of_all() -> None:
     a, b = Switchable("a"), Switchable("b")
     both = Fallback([a, b, a])
@@ -531,3 +548,5 @@ def test_name_defaults_charges_and_close_are_those_of_all() -> None:
     assert (a.closed, b.closed) == (1, 1)
     with pytest.raises(UsageError, match="at least one generator"):
         Fallback([])
+    with pytest.raises(UsageError, match="patience"):
+        Fallback([a], patience=-1.0)

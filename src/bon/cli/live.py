@@ -12,10 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from bon.api import Result
-from bon.events import Begun, Drawn, Event, Retried, Scored
+from bon.events import Begun, Drawn, Event, Retried, Scored, Switched
 from bon.types import Candidate, Failure, Pool, Score
 
-__all__ = ["LiveTable", "results_table", "summary"]
+__all__ = ["LiveTable", "results_table", "summary", "switched_line"]
 
 
 class LiveTable:
@@ -26,6 +26,7 @@ class LiveTable:
         self.scorers = scorers
         self.console = console
         self.stage = "asking, and loading the model where it is a local one"
+        self.switched = ""
         self.draws: dict[int, Candidate | Failure] = {}
         self.scores: dict[str, dict[int, Score]] = {name: {} for name in scorers}
         self.live = Live(
@@ -55,12 +56,26 @@ class LiveTable:
         elif isinstance(event, Retried):
             again = f"attempt {event.attempt} failed, again in {event.wait:.1f} s"
             self.stage = f"{event.error} from {event.endpoint}: {again}"
+        elif isinstance(event, Switched):
+            self.switched = switched_line(event)
+            if not self.console.is_terminal:
+                self.console.print(self.switched, markup=False, highlight=False, soft_wrap=True)
 
     def _render(self) -> Table:
         table = Table.grid()
         table.add_row(_table(self.draws, self.scores, width=self.console.width))
+        if self.switched:
+            table.add_row(Text(self.switched, style="yellow"))
         table.add_row(Spinner("dots", text=f"{self.stage}  {len(self.draws)}/{self.n}"))
         return table
+
+
+def switched_line(event: Switched) -> str:
+    """What a person is told when one generator of several is taken out of use, or back into it."""
+    now = f"drawing from {event.drawing}" if event.drawing else "nobody to draw from"
+    if event.state == "closed":
+        return f"{event.generator} works again: {now}"
+    return f"{event.generator} is {'down' if event.state == 'open' else 'out of use'} ({event.reason}): {now}"
 
 
 def results_table(result: Result, *, width: int) -> Table:

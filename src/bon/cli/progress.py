@@ -13,7 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bar
 
 from bon.api.files import Progress
-from bon.events import Drawn, Event
+from bon.cli.live import switched_line
+from bon.events import Drawn, Event, Switched
 from bon.types import Candidate
 
 __all__ = ["Tally", "count_lines", "follow"]
@@ -33,6 +34,8 @@ class Tally:
         if isinstance(event, Drawn) and isinstance(event.draw, Candidate):
             self.candidates += 1
             self.tokens += event.draw.usage.completion_tokens if event.draw.usage else 0
+        elif isinstance(event, Switched):
+            sys.stderr.write(f"{switched_line(event)}\n")
 
     def add(self, progress: Progress) -> None:
         """Count one step."""

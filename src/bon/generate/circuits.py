@@ -34,10 +34,10 @@ def now() -> float:
 class Place:
     """One of the generators with its circuit, for callers on any thread."""
 
-    def __init__(self, generator: Generator, breaker: Breaker) -> None:
+    def __init__(self, generator: Generator, breaker: Breaker, *, name: str) -> None:
         self.generator = generator
         self.breaker = breaker
-        self.name = name_of(generator)
+        self.name = name
         self.out: Exception | None = None
         """What it raised outright; it is never asked again."""
         self._lock = threading.Lock()
@@ -89,7 +89,8 @@ class Circuits:
 
     def __init__(self, name: str, generators: Sequence[Generator], *, tolerance: Tolerance, random: Random) -> None:
         self.name = name
-        self.places = tuple(Place(one, Breaker(tolerance, random)) for one in generators)
+        named = zip(generators, _told_apart(generators), strict=True)
+        self.places = tuple(Place(one, Breaker(tolerance, random), name=name) for one, name in named)
         self._fatal: Exception | None = None
 
     def choose(self, said: Said, deadline: float) -> tuple[Place, int] | float | None:
@@ -145,3 +146,11 @@ class Circuits:
     def _tell(self, place: Place, state: Literal["open", "closed", "out"], reason: str) -> None:
         drawing = next((other.name for other in self.places if other.works), None)
         tell(Switched(by=self.name, generator=place.name, state=state, reason=reason, drawing=drawing))
+
+
+def _told_apart(generators: Sequence[Generator]) -> list[str]:
+    """A name for each that no other has: the same model at two endpoints is told apart by their addresses."""
+    names = list(map(name_of, generators))
+    places = [getattr(getattr(one, "endpoint", None), "name", "") for one in generators]
+    full = [f"{name}@{at}" if at and names.count(name) > 1 else name for name, at in zip(names, places, strict=True)]
+    return [f"{name} #{i + 1}" if full.count(name) > 1 else name for i, name in enumerate(full)]

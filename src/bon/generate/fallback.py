@@ -46,6 +46,8 @@ class Fallback:
     ) -> None:
         if not generators:
             raise UsageError("a fallback needs at least one generator")
+        if not patience >= 0:
+            raise UsageError(f"a fallback's patience is {patience!r}; it must be 0 seconds or more")
         self.generators = tuple(generators)
         self.name = f"fallback({', '.join(map(name_of, self.generators))})"
         self.defaults = shared(self.generators)

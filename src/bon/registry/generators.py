@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bon.errors import ModelError, SpecError
 from bon.protocols import Generator
-from bon.registry.kinds import Kind, known_options
+from bon.registry.kinds import Kind, checked_options, known_options
 from bon.registry.spec import Spec
 
 if TYPE_CHECKING:
@@ -123,10 +124,34 @@ def _variations(spec: Spec, builder: Builder) -> Generator:
 def _mixture(spec: Spec, builder: Builder) -> Generator:
     from bon.generate.mixture import Mixture
 
-    specs = known_options(spec, "generators").get("generators")
+    known_options(spec, "generators")
+    return Mixture(_several(spec, builder))
+
+
+def _fallback(spec: Spec, builder: Builder) -> Generator:
+    from bon.generate.breaker import Tolerance
+    from bon.generate.fallback import Fallback
+
+    bearing = ("failures", "share", "window", "pause", "longest")
+    known_options(spec, "generators", "patience", *bearing)
+
+    def part(*names: str) -> Spec:
+        return replace(spec, options={name: spec.options[name] for name in names if name in spec.options})
+
+    own = checked_options(part("patience"), Fallback, "patience")
+    try:
+        tolerance = Tolerance(**checked_options(part(*bearing), Tolerance, *bearing))
+    except ValueError as error:
+        raise error if isinstance(error, SpecError) else SpecError(f"{spec.text!r}: {error}") from None
+    return Fallback(_several(spec, builder), tolerance=tolerance, **own)
+
+
+def _several(spec: Spec, builder: Builder) -> list[Generator]:
+    """The generators that a spec of several names."""
+    specs = spec.options.get("generators")
     if not isinstance(specs, list) or not specs:
         raise SpecError(f'{spec.text!r} needs generators = ["...", "..."], best in bon.toml: [generators.NAME]')
-    return Mixture([builder.generator(str(inner)) for inner in specs])
+    return [builder.generator(str(inner)) for inner in specs]
 
 
 def _target(spec: Spec, what: str) -> str:
@@ -142,6 +167,10 @@ _HF = f"""Options: adapter=FOLDER, dtype=bfloat16, device=cuda, revision=COMMIT,
 only). {_FIELDS}"""
 _ENDPOINT = """Options: key_env=NAME (the environment variable that holds the key), slots=64 (requests at a time),
 use_n=auto, true or false (whether several draws may share one request). Whatever else is given is a request field."""
+_FALLBACK = """A draw that fails is made by the next; who keeps failing is left alone for a while, and then tried again.
+Options: failures=5 in a row open its circuit, as does a share=0.5 of failures among the last window=50 draws, for a
+pause=1 s at first, twice as long after each probe that failed, longest=60 s; patience=30 s is how long a draw waits
+while nobody works."""
 
 GENERATORS: Mapping[str, Kind] = {
     "local": Kind(
@@ -181,6 +210,13 @@ GENERATORS: Mapping[str, Kind] = {
         summary="several generators in turn",
         make=_mixture,
         target=False,
+    ),
+    "fallback": Kind(
+        usage='fallback (bon.toml: generators = ["...", "..."])',
+        summary="the first of several generators that works",
+        make=_fallback,
+        target=False,
+        documentation=_FALLBACK,
     ),
 }
 """Kind of generator -> how it is written, what it is, how it is made."""
