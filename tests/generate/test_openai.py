@@ -14,13 +14,14 @@ import pytest
 
 from bon.errors import UsageError
 from bon.events import Event, Retried, Spending
-from bon.generate.openai import OPENAI_URL, OpenAIGenerator
+from bon.generate.endpoints import OPENAI_URL
+from bon.generate.openai import OpenAIGenerator
 from bon.generate.request import DEFAULT_REQUEST, draw_seed
 from bon.protocols import Generator, StreamingGenerator
 from bon.testing.completions import Answer
 from bon.testing.faults import Fault, Faults
 from bon.testing.server import Answers, FaultServer
-from bon.transport import Endpoint, Retries, Timeouts
+from bon.transport import Endpoint, Limits, Retries, Timeouts
 from bon.types import Candidate, Draw, Failure, Prompt, Usage
 
 QUICK = Retries(attempts=4, base=0.01, random=Random(1))
@@ -41,7 +42,7 @@ async def drawing(
 ) -> AsyncIterator[tuple[FaultServer, OpenAIGenerator]]:
     async with FaultServer(answers=answers, faults=faults) as server:
         hook = {"hook": options["hook"]} if "hook" in options else {}
-        endpoint = Endpoint(server.url, retries=retries, timeouts=timeouts, slots=slots, **hook)
+        endpoint = Endpoint(server.url, retries=retries, timeouts=timeouts, limits=Limits(slots=slots), **hook)
         generator = OpenAIGenerator("m", url=endpoint, **options)
         try:
             yield server, generator
@@ -262,7 +263,7 @@ async def test_one_failed_draw_of_n_kills_the_call(kind: str) -> None:
             assert {(f.stage, f.error, f.by) for f in failures(landed)} <= {("generate", error, "openai:m")}
             assert all(draw.text.startswith("answer ") for draw in candidates(landed))
             assert all(failure.message for failure in failures(landed))
-            assert generator.endpoint.slots.taken == 0
+            assert generator.endpoint.pace.slots.taken == 0
             await server.ledger.until()
 
 
@@ -293,7 +294,7 @@ async def test_a_hopeless_refusal_is_not_asked_for_again(status: int) -> None:
         assert sorted(draw.index for draw in failures(landed) if draw.index is not None) == list(range(100))
         assert all(str(status) in failure.message for failure in failures(landed))
         assert len(server.ledger.calls) <= 8
-        assert generator.endpoint.slots.taken == 0
+        assert generator.endpoint.pace.slots.taken == 0
 
 
 # Cancelling
@@ -308,7 +309,7 @@ async def test_cancelling_leaves_the_server_generating() -> None:
             await asyncio.wait([waiting])
         await server.ledger.until(timeout=2)
         assert len(server.ledger.aborted) == 8
-        assert generator.endpoint.slots.taken == 0
+        assert generator.endpoint.pace.slots.taken == 0
 
 
 async def test_leaving_early_ends_the_rest() -> None:
@@ -319,7 +320,7 @@ async def test_leaving_early_ends_the_rest() -> None:
                 break
         await server.ledger.until(timeout=2)
         assert (len(server.ledger.finished), len(server.ledger.aborted)) == (1, 7)
-        assert generator.endpoint.slots.taken == 0
+        assert generator.endpoint.pace.slots.taken == 0
 
 
 async def test_fifty_clients_leaving_at_random_leave_nothing_behind() -> None:
@@ -339,7 +340,7 @@ async def test_fifty_clients_leaving_at_random_leave_nothing_behind() -> None:
         assert all(len(candidates(end)) == 8 for end in ends[::4] if isinstance(end, list))
         assert sum(isinstance(end, list) for end in ends) >= 13
         await server.ledger.until(timeout=2)
-        slots = generator.endpoint.slots
+        slots = generator.endpoint.pace.slots
         assert (slots.taken, slots.waiting) == (0, 0)
         assert server.ledger.aborted
         assert not server.ledger.open

@@ -94,7 +94,7 @@ async def test_a_stream_cut_at_every_byte_is_an_error_or_the_whole_answer() -> N
                 assert isinstance(ended, Candidate), cut
                 assert (ended.text, ended.finish_reason) == ("four or", "stop")
         assert len(server.ledger.calls) == whole + 1
-        assert generator.endpoint.slots.taken == 0
+        assert generator.endpoint.pace.slots.taken == 0
 
 
 async def test_without_a_finish_reason_it_is_truncated() -> None:
@@ -111,7 +111,7 @@ async def test_closing_a_stream_ends_the_draw_upstream() -> None:
                 break
         await server.ledger.until(timeout=2)
         assert len(server.ledger.aborted) == 1
-        assert generator.endpoint.slots.taken == 0
+        assert generator.endpoint.pace.slots.taken == 0
 
 
 async def test_cancelling_the_reader_ends_the_draw_upstream() -> None:
@@ -123,7 +123,7 @@ async def test_cancelling_the_reader_ends_the_draw_upstream() -> None:
         await asyncio.wait([reading])
         await server.ledger.until(timeout=2)
         assert len(server.ledger.aborted) == 1
-        assert generator.endpoint.slots.taken == 0
+        assert generator.endpoint.pace.slots.taken == 0
 
 
 async def test_a_stalled_stream_is_timed_out() -> None:

@@ -29,7 +29,7 @@ from bon.errors import (
 from bon.events import Event, Retried
 from bon.testing.faults import Fault, Faults
 from bon.testing.server import FaultServer
-from bon.transport import Endpoint, Retries, Timeouts
+from bon.transport import Endpoint, Limits, Retries, Timeouts
 
 PATH = "/chat/completions"
 BODY = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
@@ -142,13 +142,13 @@ async def test_a_wait_that_the_deadline_does_not_allow_is_not_begun() -> None:
             assert caught.value.retry_after > 50
         assert time.monotonic() - began < 1.5
         assert len(server.ledger.calls) == 1
-        assert endpoint.slots.taken == 0
+        assert endpoint.pace.slots.taken == 0
 
 
 async def test_the_retry_sleeps_while_holding_a_slot() -> None:
     long_wait = Retries(attempts=2, base=0.5, random=Random(0))
     assert Retries(base=0.5, random=Random(0)).wait(1) > 0.4
-    async with serving([Fault(status=500)], slots=1, retries=long_wait) as (server, endpoint):
+    async with serving([Fault(status=500)], limits=Limits(slots=1), retries=long_wait) as (server, endpoint):
         failing = asyncio.create_task(post(endpoint, {**BODY, "user": "first"}))
         await server.ledger.until(started=1)
         await post(endpoint, {**BODY, "user": "second"})
@@ -158,7 +158,7 @@ async def test_the_retry_sleeps_while_holding_a_slot() -> None:
 
 
 async def test_no_more_calls_at_once_than_slots() -> None:
-    async with serving(Fault(delay=0.02), slots=3) as (server, endpoint):
+    async with serving(Fault(delay=0.02), limits=Limits(slots=3)) as (server, endpoint):
         await asyncio.gather(*(post(endpoint) for _ in range(12)))
         assert server.ledger.most_at_once == 3
 
@@ -180,7 +180,7 @@ async def test_deadlines(fault: Fault, timeouts: Timeouts, words: str) -> None:
         assert time.monotonic() - began < 2
         await server.ledger.until()
         assert len(server.ledger.aborted) == 1
-        assert endpoint.slots.taken == 0
+        assert endpoint.pace.slots.taken == 0
 
 
 async def test_a_slow_answer_is_no_silent_one() -> None:
@@ -218,7 +218,7 @@ async def test_the_endpoints_pause_counts_for_those_who_only_wait_for_its_end() 
 
 
 async def test_waiting_for_our_own_slot_is_not_the_endpoints_fault() -> None:
-    async with serving(Fault(delay=0.15), slots=1, timeouts=Timeouts(total=0.4)) as (_, endpoint):
+    async with serving(Fault(delay=0.15), limits=Limits(slots=1), timeouts=Timeouts(total=0.4)) as (_, endpoint):
         assert len(await asyncio.gather(*(post(endpoint) for _ in range(5)))) == 5
 
 
@@ -247,11 +247,11 @@ async def test_a_call_that_became_pointless_while_it_queued_is_not_sent() -> Non
         if server.ledger.calls:
             raise Rejected("no longer wanted")
 
-    async with serving(Fault(delay=0.05), slots=1) as (server, endpoint):
+    async with serving(Fault(delay=0.05), limits=Limits(slots=1)) as (server, endpoint):
         results = await asyncio.gather(*(post(endpoint, before=before) for _ in range(5)), return_exceptions=True)
         assert [type(result) for result in results] == [dict, *[Rejected] * 4]
         assert len(server.ledger.calls) == 1
-        assert endpoint.slots.taken == 0
+        assert endpoint.pace.slots.taken == 0
 
 
 async def events_of(endpoint: Endpoint) -> list[bytes]:
@@ -265,7 +265,7 @@ async def test_a_stream_is_tried_again_until_it_begins_and_never_after() -> None
         with pytest.raises(Truncated, match="before the answer was whole"):
             await events_of(endpoint)
         assert len(server.ledger.calls) == 4
-        assert endpoint.slots.taken == 0
+        assert endpoint.pace.slots.taken == 0
 
 
 async def test_a_stream_that_is_read_to_its_end_is_not_aborted() -> None:
@@ -292,11 +292,11 @@ async def test_deadlines_of_a_stream(fault: Fault, timeouts: Timeouts) -> None:
             await events_of(endpoint)
         await server.ledger.until()
         assert len(server.ledger.aborted) == 1
-        assert endpoint.slots.taken == 0
+        assert endpoint.pace.slots.taken == 0
 
 
 async def test_a_refused_stream_gives_its_slot_back() -> None:
-    async with serving(Fault(status=400), slots=1) as (_, endpoint):
+    async with serving(Fault(status=400), limits=Limits(slots=1)) as (_, endpoint):
         for _ in range(2):
             with pytest.raises(Rejected):
                 await events_of(endpoint)
@@ -329,7 +329,7 @@ async def test_secrets_are_in_no_error_repr_event_or_log(caplog: pytest.LogCaptu
 
 
 async def test_one_endpoint_in_two_event_loops() -> None:
-    async with serving(Fault(delay=0.01), slots=4) as (server, endpoint):
+    async with serving(Fault(delay=0.01), limits=Limits(slots=4)) as (server, endpoint):
 
         async def many() -> int:
             return len(await asyncio.gather(*(post(endpoint) for _ in range(20))))
@@ -337,7 +337,7 @@ async def test_one_endpoint_in_two_event_loops() -> None:
         others = [asyncio.to_thread(asyncio.run, many()) for _ in range(2)]
         assert await asyncio.gather(many(), *others) == [20, 20, 20]
         assert server.ledger.most_at_once <= 4
-        assert endpoint.slots.taken == 0
+        assert endpoint.pace.slots.taken == 0
 
 
 async def test_sessions_close_with_their_loop_and_nobody_has_to_remember() -> None:
@@ -368,7 +368,7 @@ def from_a_thread(endpoint: Endpoint, loop: asyncio.AbstractEventLoop) -> Callab
     def go() -> None:
         asyncio.run_coroutine_threadsafe(post(endpoint), loop).result(5)
         endpoint.close()
-        assert not endpoint._sessions._open, "outside of a loop, close() returns when the sockets are closed"
+        assert endpoint._sessions.open == 0, "outside of a loop, close() returns when the sockets are closed"
 
     return go
 
@@ -391,4 +391,4 @@ async def test_closing_ends_the_calls_under_way() -> None:
             await asyncio.wait_for(call, 2)
         await server.ledger.until()
         assert len(server.ledger.aborted) == 1
-        assert endpoint.slots.taken == 0
+        assert endpoint.pace.slots.taken == 0

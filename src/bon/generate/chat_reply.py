@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -78,6 +80,7 @@ class _Usage(msgspec.Struct):
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     prompt_tokens_details: _Cached | None = None
+    cost: Any = None
 
 
 class Reply(msgspec.Struct):
@@ -97,7 +100,16 @@ class Reply(msgspec.Struct):
             prompt_tokens=self.usage.prompt_tokens or 0,
             completion_tokens=self.usage.completion_tokens or 0,
             cached_tokens=(details.cached_tokens or 0) if details else 0,
+            money=_dollars(self.usage.cost),
         )
+
+
+def _dollars(cost: Any) -> float | None:
+    """What the endpoint says that a call cost: a number (OpenRouter), or an object with a total (Perplexity)."""
+    stated = cost.get("total_cost") if isinstance(cost, Mapping) else cost
+    if isinstance(stated, bool) or not isinstance(stated, int | float):
+        return None
+    return float(stated) if math.isfinite(stated) and stated >= 0 else None
 
 
 _DECODER = msgspec.json.Decoder(Reply, strict=False)  # some endpoints send counts as 12.0 or "12"
@@ -168,7 +180,7 @@ def split_usage(total: Usage | None, weights: Sequence[int]) -> list[Usage | Non
     """Share out what several choices cost together; the shares add up to exactly `total`.
 
     The prompt was read once and is booked on the first; completion tokens go by `weights` (the lengths of the
-    answers), the odd ones to the largest remainders.
+    answers), the odd ones to the largest remainders. Money goes by tokens, what rounding leaves to the first.
     """
     if total is None or not weights:
         return [None] * len(weights)
@@ -178,5 +190,11 @@ def split_usage(total: Usage | None, weights: Sequence[int]) -> list[Usage | Non
     by_remainder = sorted(range(len(weights)), key=lambda i: -(spent * weights[i] % whole))
     for i in by_remainder[: spent - sum(shares)]:
         shares[i] += 1
-    first = Usage(prompt_tokens=total.prompt_tokens, completion_tokens=shares[0], cached_tokens=total.cached_tokens)
-    return [first, *(Usage(completion_tokens=share) for share in shares[1:])]
+    rest = [Usage(completion_tokens=share, money=_part(total, share)) for share in shares[1:]]
+    money = None if total.money is None else total.money - sum(usage.money or 0.0 for usage in rest)
+    return [replace(total, completion_tokens=shares[0], money=money), *rest]
+
+
+def _part(total: Usage, tokens: int) -> float | None:
+    """The money that so many tokens stand for."""
+    return None if total.money is None else total.money * tokens / max(total.total_tokens, 1)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bon.generate.chat_reply import Choice, Message, Reply, candidate
-from bon.types import Candidate, Delta, Seconds
+from bon.types import Candidate, Delta, Seconds, Usage
 
 __all__ = ["ChatStream", "ThinkSplitter"]
 
@@ -80,6 +80,11 @@ class ChatStream:
         """Whether the finish_reason has come: the answer is whole."""
         return bool(self._choice.finish_reason)
 
+    @property
+    def usage(self) -> Usage | None:
+        """What it took, as far as the endpoint has said."""
+        return self._reply.tokens
+
     def feed(self, chunk: Reply) -> Delta | None:
         """What a chunk adds to see, or None."""
         if chunk.usage is not None:
@@ -94,8 +99,7 @@ class ChatStream:
         self._choice.message = Message(
             content="".join(self._text), reasoning_content="".join(self._thoughts) or None, tool_calls=self._tools
         )
-        usage = self._reply.tokens
-        return candidate(self._choice, index=index, seconds=seconds, usage=usage, seed=seed, generator=generator)
+        return candidate(self._choice, index=index, seconds=seconds, usage=self.usage, seed=seed, generator=generator)
 
     def _add(self, choice: Choice) -> Delta | None:
         self._choice.finish_reason = choice.finish_reason or self._choice.finish_reason

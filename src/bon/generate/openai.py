@@ -2,35 +2,30 @@
 
 from __future__ import annotations
 
-import os
-import time
+import asyncio
 import warnings
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
-import msgspec
-
 from bon.concurrency import as_landed
-from bon.errors import BadReply, Denied, DrawError, Rejected, Retryable, UsageError
+from bon.errors import BadReply, CapReached, Denied, DrawError, Rejected, Retryable
 from bon.events import Hook, Spending, tell
 from bon.generate.chat_reply import Choice, Reply, candidate, read_reply, reported, split_usage
+from bon.generate.chat_request import Ask
 from bon.generate.chat_stream import ChatStream
-from bon.generate.composing import still_wanted
-from bon.generate.request import DEFAULT_REQUEST, draw_seed, merged
-from bon.transport import Endpoint, Timeouts
+from bon.generate.endpoints import open_endpoint
+from bon.generate.request import DEFAULT_REQUEST
+from bon.ledger import Bill, Price
+from bon.transport import Endpoint
 from bon.types import Candidate, Delta, Draw, Failure, Prompt, Seconds, Usage
 
-__all__ = ["OLLAMA_URL", "OPENAI_URL", "OpenAIGenerator", "open_endpoint"]
-
-OPENAI_URL = "https://api.openai.com/v1"
-OLLAMA_URL = "http://localhost:11434/v1"
+__all__ = ["OpenAIGenerator"]
 
 _PATH = "/chat/completions"
 _DONE = b"[DONE]"
-_OURS = frozenset({"model", "messages", "n", "seed", "stream", "stream_options"})
-"""Request fields that this generator sets itself; a prompt cannot."""
 _MALFORMED = frozenset({400, 422})
 """HTTP statuses that say that a field of the request is not understood; `n`, perhaps."""
 
@@ -40,7 +35,7 @@ class OpenAIGenerator:
 
     `url` is the base, usually ending in /v1; without one it is OPENAI_BASE_URL, or OpenAI's own. The key in
     OPENAI_API_KEY belongs to that URL: it is sent there and nowhere else, unless you pass it as `key`. Both variables
-    are read once, here. An `Endpoint` of your own (slots, timeouts, retries, headers; see `open_endpoint`) may stand
+    are read once, here. An `Endpoint` of your own (limits, timeouts, retries, headers; see `open_endpoint`) may stand
     in for `url` and `key`.
 
     `defaults` (temperature 0.7, top_p 0.9, max_tokens 512 unless given) are sent where the prompt does not say
@@ -53,9 +48,14 @@ class OpenAIGenerator:
     of choices than it was asked for. True: with a seed too. False: never. Choices are counted each time: surplus ones
     are dropped, missing ones are drawn singly.
 
-    The usage of the candidates adds up to what the endpoint billed for them, dropped choices included. `hook` is told
-    of retries (Retried), and of tokens paid for answers of which nothing could be used (Spending).
+    The usage of the candidates adds up to what the endpoint billed for them, dropped choices included; its money is
+    what the endpoint states (`usage.cost`), else what it is at `price`. Each request is reserved in the run's ledger
+    before it is sent; one for which there is no room fails its draws (CapReached) and no others. `hook` is told of
+    retries (Retried), and of tokens paid for answers of which nothing could be used (Spending).
     """
+
+    charges = True
+    """It accounts for its own calls."""
 
     def __init__(
         self,
@@ -66,12 +66,14 @@ class OpenAIGenerator:
         name: str | None = None,
         defaults: Mapping[str, Any] | None = None,
         use_n: Literal["auto"] | bool = "auto",
+        price: Price | None = None,
         hook: Hook = tell,
     ) -> None:
         self.endpoint = url if isinstance(url, Endpoint) else open_endpoint(model, url=url, key=key, hook=hook)
         self.model = model
         self.name = name or f"openai:{model}"
         self.defaults: Mapping[str, Any] = DEFAULT_REQUEST if defaults is None else defaults
+        self.price = price
         self._use_n = use_n
         self._honours_n = True
         self._streams_usage = True
@@ -80,6 +82,11 @@ class OpenAIGenerator:
 
     def __repr__(self) -> str:
         return f"OpenAIGenerator({self.model!r}, url={self.endpoint.name!r}, name={self.name!r})"
+
+    @property
+    def queued(self) -> bool:
+        """Whether calls wait for a slot of the endpoint, so that another one would only wait longer."""
+        return self.endpoint.pace.slots.waiting > 0
 
     def close(self) -> None:
         """Close the connections, from any thread."""
@@ -93,7 +100,7 @@ class OpenAIGenerator:
         """
         ask = self._ask(prompt, upto=start + n)
         indices, refused_n = range(start, start + n), False
-        if n > 1 and self._honours_n and (self._use_n is True or (self._use_n == "auto" and ask.run_seed is None)):
+        if n > 1 and self._honours_n and (self._use_n is True or (self._use_n == "auto" and ask.seed(start) is None)):
             together = await self._together(ask, indices)
             for draw in together.draws:
                 yield draw
@@ -114,15 +121,17 @@ class OpenAIGenerator:
         a Delta was given.
         """
         ask = self._ask(prompt, upto=index + 1)
-        seed, chat, started, first = ask.seed(index), ChatStream(), time.monotonic(), None
+        seed, bill, chat, started, first = ask.seed(index), ask.bill(), ChatStream(), _now(), None
         options = {"include_usage": True} if self._streams_usage else None
-        body = ask.request(seed=seed, stream=True, stream_options=options)
+        body = ask.sent(seed=seed, stream=True, stream_options=options)
         try:
-            async with aclosing(self.endpoint.stream(_PATH, body, last=_DONE)) as events:
+            async with aclosing(self.endpoint.stream(_PATH, body, last=_DONE, bill=bill)) as events:
                 async for data in events:
                     delta = None if data == _DONE else chat.feed(self._chunk(data))
+                    if chat.ended:  # an earlier count is not the whole
+                        bill.paid = self._priced(chat.usage)
                     if first is None and chat.begun:
-                        first = time.monotonic() - started
+                        first = _now() - started
                     if delta is not None:
                         yield delta
         except Retryable:
@@ -136,30 +145,24 @@ class OpenAIGenerator:
                 async for delta in again:
                     yield delta
             return
-        seconds = Seconds(total=time.monotonic() - started, first_token=first)
-        yield Delta(candidate=chat.candidate(index=index, seconds=seconds, seed=seed, generator=self.name))
+        seconds = Seconds(total=_now() - started, first_token=first)
+        made = chat.candidate(index=index, seconds=seconds, seed=seed, generator=self.name)
+        yield Delta(candidate=replace(made, usage=bill.paid))
 
-    def _ask(self, prompt: Prompt, *, upto: int) -> _Ask:
-        request = merged(self.defaults, prompt)
-        if "max_completion_tokens" in request and "max_tokens" not in prompt.request:
-            request.pop("max_tokens", None)  # a default of ours; the two names exclude each other
-        if upto > 1 and request.get("temperature") == 0 and not self._warned:
+    def _ask(self, prompt: Prompt, *, upto: int) -> Ask:
+        ask = Ask.of(prompt, model=self.model, defaults=self.defaults, by=self.name, price=self.price)
+        if upto > 1 and ask.request.get("temperature") == 0 and not self._warned:
             self._warned = True
             warnings.warn(f"{self.name}: temperature is 0, so all candidates may be the same", stacklevel=2)
-        fields = {key: value for key, value in request.items() if key not in _OURS}
-        try:
-            body = msgspec.json.encode({"model": self.model, "messages": prompt.messages, **fields})
-        except (TypeError, ValueError) as error:
-            raise UsageError(f"prompt {prompt.id!r} cannot be sent as JSON: {error}") from error
-        return _Ask(prompt_id=prompt.id, body=body[:-1], run_seed=request.get("seed"))
+        return ask
 
-    async def _one(self, ask: _Ask, index: int) -> Draw:
+    async def _one(self, ask: Ask, index: int) -> Draw:
         """One draw with a request of its own."""
-        seed, started = ask.seed(index), time.monotonic()
+        seed, bill, started = ask.seed(index), ask.bill(), _now()
 
         def read(body: bytes) -> Candidate:
-            reply = self._reply(body)
-            seconds = Seconds(total=time.monotonic() - started)
+            reply = self._reply(body, bill)
+            seconds = Seconds(total=_now() - started)
             try:
                 if not reply.choices:
                     raise ValueError("it has no choices")
@@ -167,39 +170,39 @@ class OpenAIGenerator:
                     self._sound(reply.choices[0]),
                     index=index,
                     seconds=seconds,
-                    usage=reply.tokens,
+                    usage=bill.paid,
                     seed=seed,
                     generator=self.name,
                 )
             except (DrawError, ValueError):
-                self._lost(ask, reply.tokens, seconds)
+                self._lost(ask, bill, seconds)
                 raise
 
         try:
-            return await self.endpoint.post(_PATH, ask.request(seed=seed), read=read, before=ask.still)
+            return await self.endpoint.post(_PATH, ask.sent(seed=seed), read=read, before=ask.still, bill=bill)
         except DrawError as error:
             if isinstance(error, Denied):
                 ask.refused = error
             return Failure.of(error, stage="generate", index=index, by=self.name)
 
-    async def _together(self, ask: _Ask, indices: range) -> _Together:
+    async def _together(self, ask: Ask, indices: range) -> _Together:
         """As many of the draws as one request for all of them gives."""
-        seed, started = ask.seed(indices[0]), time.monotonic()
+        seed, bill, started = ask.seed(indices[0]), ask.bill(draws=len(indices)), _now()
+        body, read = ask.sent(n=len(indices), seed=seed), partial(self._reply, bill=bill)
         try:
-            body = ask.request(n=len(indices), seed=seed)
-            reply = await self.endpoint.post(_PATH, body, read=self._reply, before=ask.still)
+            reply = await self.endpoint.post(_PATH, body, read=read, before=ask.still, bill=bill)
         except DrawError as error:
             refused_n = isinstance(error, Rejected) and error.status in _MALFORMED
-            if refused_n or isinstance(error, BadReply):
+            if refused_n or isinstance(error, BadReply | CapReached):  # fewer at a time may do
                 return _Together(draws=[], refused_n=refused_n)
             return _Together(draws=[Failure.of(error, stage="generate", index=i, by=self.name) for i in indices])
         choices = sorted(reply.choices or (), key=lambda choice: choice.index)
         self._honours_n = len(choices) == len(indices)
         whole = [c for c in choices if c.message and c.finish_reason and not c.failed][: len(indices)]
-        seconds = Seconds(total=time.monotonic() - started)
+        seconds = Seconds(total=_now() - started)
         if not whole:
-            self._lost(ask, reply.tokens, seconds)
-        shares = split_usage(reply.tokens, [choice.length for choice in whole])
+            self._lost(ask, bill, seconds)
+        shares = split_usage(bill.paid, [choice.length for choice in whole])
         return _Together(
             draws=[
                 candidate(choice, index=i, seconds=seconds, usage=usage, seed=seed, generator=self.name)
@@ -207,8 +210,10 @@ class OpenAIGenerator:
             ]
         )
 
-    def _reply(self, body: bytes) -> Reply:
+    def _reply(self, body: bytes, bill: Bill | None = None) -> Reply:
         reply = read_reply(body)
+        if bill is not None:
+            bill.paid = self._priced(reply.tokens)
         if reply.error:
             raise self.endpoint.error(*reported(reply.error))
         return reply
@@ -228,34 +233,15 @@ class OpenAIGenerator:
             raise self.endpoint.error(*reported(choice.error or "finish_reason is 'error'"))
         return choice
 
-    def _lost(self, ask: _Ask, usage: Usage | None, seconds: Seconds) -> None:
-        if usage is not None:
-            self._hook(Spending(prompt_id=ask.prompt_id, by=self.name, usage=usage, seconds=seconds.total))
+    def _priced(self, usage: Usage | None) -> Usage | None:
+        """The usage with its money, where the endpoint does not state it and a price is known."""
+        if usage is None or usage.money is not None or self.price is None:
+            return usage
+        return replace(usage, money=self.price.of(usage))
 
-
-@dataclass(slots=True, kw_only=True)
-class _Ask:
-    """One call of the generator: what its draws have in common."""
-
-    prompt_id: str
-    body: bytes
-    """The request as JSON without its closing brace: what differs between draws is put behind it."""
-    run_seed: int | None
-    refused: Denied | None = None
-    """Why draws that have not been sent yet need not be."""
-
-    def seed(self, index: int) -> int | None:
-        return None if self.run_seed is None else draw_seed(self.run_seed, self.prompt_id, index)
-
-    def request(self, **fields: Any) -> bytes:
-        """The whole request as JSON; fields that are None are left out."""
-        own = msgspec.json.encode({key: value for key, value in fields.items() if value is not None})
-        return self.body + (b"," + own[1:] if len(own) > len("{}") else b"}")
-
-    def still(self) -> None:
-        still_wanted()
-        if self.refused is not None:
-            raise Denied(str(self.refused), status=self.refused.status)
+    def _lost(self, ask: Ask, bill: Bill, seconds: Seconds) -> None:
+        if bill.paid is not None:
+            self._hook(Spending(prompt_id=ask.prompt.id, by=self.name, usage=bill.paid, seconds=seconds.total))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -267,34 +253,5 @@ class _Together:
     """The request was refused, perhaps for its `n`."""
 
 
-def open_endpoint(
-    model: str,
-    *,
-    url: str | None = None,
-    key: str | None = None,
-    slots: int = 64,
-    timeouts: Timeouts | None = None,
-    hook: Hook = tell,
-) -> Endpoint:
-    """The endpoint that serves a model: where, with which key, and how many requests at a time.
-
-    Without a URL and a key it is the environment's, as `OpenAIGenerator` says. Raises UsageError for OpenAI itself
-    without a key.
-    """
-    url, key = _url_and_key(model, url, key)
-    return Endpoint(url, key=key, slots=slots, timeouts=timeouts, hook=hook)
-
-
-def _url_and_key(model: str, url: str | None, key: str | None) -> tuple[str, str | None]:
-    """The URL to call and the key to send: the environment's key goes to the environment's URL only."""
-    own = (os.environ.get("OPENAI_BASE_URL") or OPENAI_URL).rstrip("/")
-    url = (url or own).rstrip("/")
-    if key is None and url == own:
-        key = os.environ.get("OPENAI_API_KEY")
-    key = (key or "").strip() or None
-    if key is None and url == OPENAI_URL:
-        raise UsageError(
-            f"openai:{model} at {OPENAI_URL} needs a key: set OPENAI_API_KEY, or name an endpoint of your own, as in"
-            f" 'openai:{model}@http://localhost:8000/v1'"
-        )
-    return url, key
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bon.errors import ModelError, SpecError
 from bon.protocols import Generator
+from bon.registry.endpoints import ENDPOINT, make_endpoint
 from bon.registry.kinds import Kind, checked_options, known_options
 from bon.registry.spec import Spec
 
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["GENERATORS"]
 
-_SECRET = re.compile(r"(?i)(.*_)?(api_?)?(key|token|secret|password|authorization)")
 _REQUEST = (
     "temperature", "top_p", "top_k", "min_p", "max_tokens", "seed", "stop", "presence_penalty", "frequency_penalty",
     "repetition_penalty", "response_format", "num_beams", "num_beam_groups", "diversity_penalty", "return_token_ids",
@@ -66,44 +64,6 @@ def _hf(spec: Spec, builder: Builder) -> Generator:
     chosen = {key: options.pop(key) for key in own if key in options}
     model = _target(spec, "a model folder or a hub id")
     return HFGenerator(model, name=spec.name, defaults={**builder.request, **options}, **chosen)
-
-
-def _openai(spec: Spec, builder: Builder) -> Generator:
-    from bon.generate.openai import OLLAMA_URL, OpenAIGenerator, open_endpoint
-
-    options = {key: value for key, value in spec.options.items() if key != "name"}
-    model, key = _target(spec, "a model"), _key(spec, options)
-    url = spec.url or options.pop("url", None) or (OLLAMA_URL if spec.kind == "ollama" else None)
-    slots, use_n = options.pop("slots", 64), options.pop("use_n", "auto")
-    if isinstance(slots, bool) or not isinstance(slots, int) or slots < 1:
-        raise SpecError(f"{spec.name!r}: slots is {slots!r}; it must be a whole number of at least 1")
-    if use_n not in ("auto", True, False) or (use_n in (0, 1) and not isinstance(use_n, bool)):
-        raise SpecError(f"{spec.name!r}: use_n is {use_n!r}; it must be auto, true or false")
-    endpoint = open_endpoint(model, url=url, key=key, slots=slots)
-    return OpenAIGenerator(
-        model,
-        url=endpoint,
-        name=spec.name,
-        use_n=use_n,
-        defaults={**builder.request, **options},
-    )
-
-
-def _key(spec: Spec, options: dict[str, Any], environment: Mapping[str, str] = os.environ) -> str | None:
-    """The API key, by the name of an environment variable only: specs are stored beside outputs, keys never are."""
-    secret = next((name for name in options if _SECRET.fullmatch(name)), None)
-    if secret or "@" in (spec.url or ""):
-        what = f"{secret!r}" if secret else "a password in its address"
-        raise SpecError(
-            f"{spec.name!r}: a key ({what}) does not belong in a spec, which is stored and shown; put it into an "
-            "environment variable and name that: key_env=MY_KEY"
-        )
-    name = options.pop("key_env", None)
-    if name is None:
-        return None
-    if name not in environment:
-        raise SpecError(f"{spec.name!r}: key_env names {name!r}, which is not set in the environment")
-    return environment[name]
 
 
 def _replay(spec: Spec, builder: Builder) -> Generator:  # noqa: ARG001
@@ -165,8 +125,6 @@ _EMBEDDED = f"""Options: deterministic=true (bit-equal repeats, at about half sp
 llama.cpp. {_FIELDS}"""
 _HF = f"""Options: adapter=FOLDER, dtype=bfloat16, device=cuda, revision=COMMIT, trust_remote_code=true (with a revision
 only). {_FIELDS}"""
-_ENDPOINT = """Options: key_env=NAME (the environment variable that holds the key), slots=64 (requests at a time),
-use_n=auto, true or false (whether several draws may share one request). Whatever else is given is a request field."""
 _FALLBACK = """A draw that fails is made by the next; who keeps failing is left alone for a while, and then tried again.
 Options: failures=5 in a row open its circuit, as does a share=0.5 of failures among the last window=50 draws, for a
 pause=1 s at first, twice as long after each probe that failed, longest=60 s; patience=30 s is how long a draw waits
@@ -192,12 +150,16 @@ GENERATORS: Mapping[str, Kind] = {
     "openai": Kind(
         usage="openai:MODEL[@URL]",
         summary="any OpenAI-compatible endpoint; without a URL OPENAI_BASE_URL and OPENAI_API_KEY",
-        make=_openai,
+        make=make_endpoint,
         url=True,
-        documentation=_ENDPOINT,
+        documentation=ENDPOINT,
     ),
     "ollama": Kind(
-        usage="ollama:MODEL", summary="a model of the local Ollama", make=_openai, url=True, documentation=_ENDPOINT
+        usage="ollama:MODEL",
+        summary="a model of the local Ollama",
+        make=make_endpoint,
+        url=True,
+        documentation=ENDPOINT,
     ),
     "replay": Kind(usage="replay:POOLS", summary="the candidates of a file of pools, drawn again", make=_replay),
     "variations": Kind(

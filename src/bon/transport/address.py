@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.request import getproxies, proxy_bypass
@@ -16,6 +17,8 @@ from bon.transport.refusals import redact
 __all__ = ["Address"]
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_KEYS = frozenset({"authorization", "api-key", "x-api-key"})
+"""Headers that say who calls."""
 _SHORTEST_SECRET = 4
 """Characters: what is shorter is no secret, and taking it out would make errors unreadable."""
 
@@ -58,6 +61,12 @@ class Address:
         secrets.update((headers or {}).values(), base.query.values())
         known = sorted((s for s in secrets if s and len(s) >= _SHORTEST_SECRET), key=len, reverse=True)
         return cls(base=base, headers=sent, proxy=proxy, secrets=tuple(known), name=str(base.with_query(None)))
+
+    @property
+    def identity(self) -> str:
+        """Stands for the URL and the key: equal where both are, and telling neither."""
+        who = sorted((header.lower(), value) for header, value in self.headers.items() if header.lower() in _KEYS)
+        return hashlib.sha256(repr((str(self.base), who)).encode()).hexdigest()
 
     def at(self, path: str) -> URL:
         """The URL of a path below the base; the base's query stays."""

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from random import Random
 
-__all__ = ["LONGEST_WISH", "Retries", "Timeouts", "retry_after"]
+__all__ = ["LONGEST_WISH", "Retries", "RetryBudget", "Timeouts", "retry_after"]
 
 LONGEST_WISH = 120.0
 """Seconds: an endpoint that wants a longer wait than this is not obeyed, for the run would seem to hang."""
@@ -17,7 +17,7 @@ LONGEST_WISH = 120.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeouts:
-    """How long one call may take, in seconds. Waiting for one of our own slots does not count."""
+    """How long one call may take, in seconds. Waiting for a slot or a rate of our own does not count."""
 
     connect: float = 10.0
     """Until the connection stands, name look-up and TLS included."""
@@ -57,6 +57,38 @@ class Retries:
     def wait(self, failed: int) -> float:
         """Seconds to wait after `failed` failures (from 1): uniform in [0, min(cap, base * 2 ** (failed - 1))]."""
         return self.random.uniform(0.0, min(self.cap, self.base * 2.0 ** min(failed - 1, 60)))
+
+
+class RetryBudget:
+    """How many retries all calls of an endpoint have together: each call earns a share of one, each retry spends one.
+
+    An endpoint that is down is so sent about a fifth more than the calls that there are, and not five times as much,
+    however often each of them would try; the stock is what a bad minute may take before that. Not for several threads
+    at once.
+
+    Sources: the retry budgets of Twitter's Finagle (2016); gRPC's retry throttling (gRFC A6, 2017); M. Brooker,
+    "Fixing retries with token buckets and circuit breakers", 2022.
+    """
+
+    __slots__ = ("left", "share", "stock")
+
+    def __init__(self, *, stock: float = 100.0, share: float = 0.2) -> None:
+        self.stock = stock
+        """Retries that there are at first, and at most."""
+        self.share = share
+        """Of a retry, that a call earns."""
+        self.left = stock
+
+    def earn(self) -> None:
+        """A call begins."""
+        self.left = min(self.stock, self.left + self.share)
+
+    def spend(self) -> bool:
+        """Whether there is a retry left; it is taken."""
+        if self.left < 1.0:
+            return False
+        self.left -= 1.0
+        return True
 
 
 def retry_after(headers: Mapping[str, str], *, now: float) -> float | None:
