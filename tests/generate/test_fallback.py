@@ -40,6 +40,8 @@ DOWN = Unavailable("503")
 class Switchable(Scripted):
     """A generator whose `trouble` befalls each draw that ends while it is set; it counts its calls."""
 
+    charges = True
+
     def __init__(self, name: str, *, trouble: Exception | None = None, delay: float = 0.0) -> None:
         super().__init__(lambda prompt, index: self.trouble or f"{prompt.text} {index}", delay=delay, name=name)
         self.defaults = {"temperature": 0.7, "stop": name}
