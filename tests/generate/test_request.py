@@ -7,8 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import bon
+from bon.generate.embedded import EmbeddedGenerator
 from bon.generate.reasoning import Split, split_reasoning
-from bon.generate.request import draw_seed, merged
+from bon.generate.request import at_most, draw_seed, merged
+from bon.types import Usage
 
 
 def test_the_prompt_wins_and_none_takes_away() -> None:
@@ -53,3 +55,45 @@ def test_thinking_is_no_part_of_the_answer(raw: str, split: Split) -> None:
 def test_any_text_is_split_without_loss_of_its_answer(text: str) -> None:
     found = split_reasoning(f"<think>{text.replace('<', '')}</think>{text}")
     assert found.text == text.lstrip()
+
+
+def test_the_upper_bound_of_a_call() -> None:
+    prompt = bon.prompt("Why?")
+    bound = at_most(prompt, {"max_tokens": 100}, draws=8)
+    assert bound == Usage(prompt_tokens=256 + 16 + len("user") + len("Why?"), completion_tokens=800)
+    assert at_most(prompt, {"max_tokens": 100, "max_completion_tokens": 300}, draws=2).completion_tokens == 600
+    assert at_most(prompt, {}) is None
+    assert at_most(prompt, {"max_tokens": "many"}) is None
+
+
+def bytes_read(*messages: dict[str, object], **request: object) -> int:
+    bound = at_most(bon.Prompt(id="p", messages=messages), {"max_tokens": 1, **request})
+    assert bound is not None
+    return bound.prompt_tokens
+
+
+def test_the_upper_bound_counts_bytes_parts_tools_and_formats() -> None:
+    empty = bytes_read({"role": "user", "content": ""})
+    assert bytes_read({"role": "user", "content": "日本語"}) == empty + 9
+    assert bytes_read({"role": "user", "content": "\ud800"}) == empty + 3, "half a character is no reason to fail"
+    assert bytes_read({"role": "user", "content": None}) == empty
+    parts = [{"type": "text", "text": "four"}, {"type": "image_url", "image_url": {"url": "data:,"}}]
+    assert bytes_read({"role": "user", "content": parts}) == empty + 4 + 4096
+    calls = {"role": "assistant", "content": None, "tool_calls": [{"function": {"name": "f", "arguments": "x" * 500}}]}
+    assert bytes_read(calls) > empty + 500
+    assert bytes_read({"role": "user", "content": ""}, tools=[{"function": {"description": "x" * 300}}]) > empty + 300
+    schema = {"type": "json_schema", "json_schema": {"schema": {"title": "y" * 200}}}
+    assert bytes_read({"role": "user", "content": ""}, response_format=schema) > empty + 200
+
+
+async def test_the_upper_bound_holds_for_a_real_tokenizer(embedded: EmbeddedGenerator) -> None:
+    """The template of this model adds a system message of its own; the text is of the kind that has a token a byte."""
+    for text in ("Hi", "日本語の文章です。" * 5, "🜚🜛🜜" * 10, "a b c 1 2 3 ~~ \t\n" * 10):
+        prompt = bon.prompt(text, max_tokens=4)
+        bound = at_most(prompt, merged(embedded.defaults, prompt))
+        async for draw in embedded(prompt, 1):
+            assert isinstance(draw, bon.Candidate)
+            assert draw.usage is not None
+            assert bound is not None
+            assert draw.usage.prompt_tokens <= bound.prompt_tokens
+            assert draw.usage.completion_tokens <= bound.completion_tokens

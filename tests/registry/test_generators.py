@@ -10,6 +10,12 @@ import bon
 from bon.errors import ModelError, SpecError
 from bon.generate.embedded import EmbeddedGenerator
 from bon.generate.llamacpp import LlamaCppGenerator
+from bon.generate.metered import Metered
+from bon.generate.mixture import Mixture
+from bon.generate.openai import OpenAIGenerator
+from bon.generate.replay import Replay
+from bon.generate.variations import Variations
+from bon.ledger import FREE, Price
 from bon.registry import Builder, Config
 from bon.testing import Fault, FaultServer, Scripted
 from bon.testing.checkpoints import save_tiny_adapter, save_tiny_gguf, save_tiny_model
@@ -33,7 +39,7 @@ async def test_a_transformers_folder_and_an_adapter_on_it(tmp_path: Path) -> Non
 async def test_a_gguf_that_openvino_does_not_read_runs_on_llama_cpp(tmp_path: Path) -> None:
     path = save_tiny_gguf(tmp_path / "tiny.gguf")
     with bon.generator(f"gguf:{path}", max_tokens=4) as generator:
-        assert isinstance(generator.thing, LlamaCppGenerator)
+        assert isinstance(generator.inner, LlamaCppGenerator)
         r = await bon.abest_of_n(ASKED, n=3, generator=generator, scorer="heuristic")
     assert len(r.pool) == 3
     assert r.best.generator == "gguf:tiny"
@@ -43,7 +49,7 @@ def test_the_embedded_model_by_its_spec(embedded_model: Path, monkeypatch: pytes
     monkeypatch.setenv("BON_MODEL", str(embedded_model))
     for spec in ("local", f"gguf:{embedded_model}"):
         with Builder(Config()).generator(spec, temperature=0, deterministic=True) as generator:
-            assert isinstance(generator.thing, EmbeddedGenerator)
+            assert isinstance(generator.inner, EmbeddedGenerator)
             assert generator.defaults["temperature"] == 0
     assert Builder(Config()).generator("local").name == "local:SmolLM2-135M-Instruct"
     with pytest.raises(SpecError, match=r"'openvino' and 'llama.cpp'"):
@@ -86,6 +92,16 @@ def test_ollama_is_an_endpoint_of_this_machine() -> None:
         assert generator.model == "qwen3:8b"
 
 
-def test_a_thing_is_passed_on_as_it_is() -> None:
-    thing = Scripted(["a"])
-    assert Builder(Config()).generator(thing).thing is thing
+def test_what_charges_its_own_calls_is_passed_on_as_it_is_and_anything_else_is_metered() -> None:
+    plain, builder = Scripted(["a"]), Builder(Config(prices={"scripted": Price(prompt=1, completion=2)}))
+    built = builder.generator(plain)
+    assert isinstance(built.thing, Metered)
+    assert built.inner is plain
+    assert built.price == Price(prompt=1, completion=2)
+    own = OpenAIGenerator("m", url="http://localhost:1/v1")
+    assert builder.generator(own).thing is own
+    composite = Mixture([own, built])
+    assert builder.generator(composite).thing is composite
+    assert isinstance(builder.generator(Variations(plain)).thing, Metered), "its parts charge nothing: paid for as one"
+    assert builder.generator(Replay([])).price == FREE
+    assert Builder(Config()).generator(plain).price is None

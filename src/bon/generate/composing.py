@@ -15,6 +15,7 @@ from bon.protocols import Generator
 from bon.types import Delta, Draw, Failure, Prompt
 
 __all__ = [
+    "charge_their_own",
     "close_all",
     "error_of",
     "in_turn",
@@ -138,6 +139,11 @@ def shared(generators: Sequence[Generator]) -> dict[str, Any]:
     defaults: list[Mapping[str, Any]] = [getattr(one, "defaults", {}) for one in generators]
     first, *others = defaults
     return {key: value for key, value in first.items() if all(key in one and one[key] == value for one in others)}
+
+
+def charge_their_own(generators: Sequence[Generator]) -> bool:
+    """Whether all generators charge their own calls, so that a composite of them does; else it is paid for as one."""
+    return all(getattr(one, "charges", False) for one in generators)
 
 
 def close_all(generators: Sequence[Generator]) -> None:

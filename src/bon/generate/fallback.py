@@ -13,7 +13,16 @@ from bon.errors import ModelError, StoreError, Truncated, UsageError
 from bon.events import Event, Retried, overhearing
 from bon.generate.breaker import Breaker, Tolerance
 from bon.generate.circuits import FINAL, Circuits, Place, Said, now
-from bon.generate.composing import close_all, error_of, name_of, shared, streamed, surviving, wanted_while
+from bon.generate.composing import (
+    charge_their_own,
+    close_all,
+    error_of,
+    name_of,
+    shared,
+    streamed,
+    surviving,
+    wanted_while,
+)
 from bon.protocols import Generator
 from bon.types import Candidate, Delta, Draw, Failure, Prompt
 
@@ -33,9 +42,6 @@ class Fallback:
     A draw that nobody takes waits for a probe, `patience` seconds at most, and then fails with what each said.
     """
 
-    charges = True
-    """Its generators account for their own calls."""
-
     def __init__(
         self,
         generators: Sequence[Generator],
@@ -51,6 +57,7 @@ class Fallback:
         self.generators = tuple(generators)
         self.name = f"fallback({', '.join(map(name_of, self.generators))})"
         self.defaults = shared(self.generators)
+        self.charges = charge_their_own(self.generators)
         self.patience = patience
         dice = random or Random()  # noqa: S311  # jitter
         self._circuits = Circuits(self.name, self.generators, tolerance=tolerance or Tolerance(), random=dice)

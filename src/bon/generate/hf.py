@@ -17,6 +17,7 @@ from bon.generate.planning import make_plan
 from bon.generate.reasoning import split_reasoning
 from bon.generate.request import DEFAULT_REQUEST, draw_seed, merged
 from bon.generate.threads import iterate_in
+from bon.ledger import FREE
 from bon.models.transformers import LanguageModel, load_language_model, release
 from bon.types import Candidate, Delta, Draw, Failure, Prompt, Seconds, Usage
 
@@ -54,6 +55,8 @@ class HFGenerator:
     Raises ModelError or MissingExtra from the first draw if there is no such model, and UsageError for a request it
     cannot honour; a prompt that does not fit the context gives Failures.
     """
+
+    price = FREE
 
     def __init__(
         self,

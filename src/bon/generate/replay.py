@@ -8,6 +8,7 @@ from typing import Any
 
 from bon.errors import DrawError
 from bon.generate.composing import streamed
+from bon.ledger import FREE
 from bon.store.pools import PoolFile
 from bon.store.prompts import content_id
 from bon.types import Delta, Draw, Failure, Pool, Prompt
@@ -22,6 +23,7 @@ class Replay:
     Failure that says how many are there. A file is read pool by pool as they are asked for.
     """
 
+    price = FREE
     defaults: Mapping[str, Any] = {}
 
     def __init__(self, pools: str | os.PathLike[str] | Iterable[Pool]) -> None:

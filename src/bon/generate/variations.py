@@ -8,7 +8,7 @@ from typing import Any
 
 from bon.concurrency import close
 from bon.errors import UsageError
-from bon.generate.composing import in_turn, name_of, streamed
+from bon.generate.composing import charge_their_own, in_turn, name_of, streamed
 from bon.protocols import Generator
 from bon.types import Candidate, Delta, Draw, Message, Prompt, text_of
 
@@ -45,6 +45,7 @@ class Variations:
         self.inner = inner
         self.name = name_of(inner)
         self.defaults: Mapping[str, Any] = getattr(inner, "defaults", {})
+        self.charges = charge_their_own([inner])
         self.variations = tuple(variations)
         each = {variation: _Varied(inner, variation) for variation in self.variations}
         self._turns = [each[variation] for variation in self.variations]

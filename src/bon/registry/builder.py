@@ -8,6 +8,7 @@ from typing import Any
 
 from bon.errors import SpecError
 from bon.events import Hook, no_hook
+from bon.generate.metered import Metered
 from bon.generate.request import DEFAULT_N, DEFAULT_REQUEST
 from bon.protocols import Budget, Generator, Selector
 from bon.registry.budgets import BUDGETS
@@ -57,13 +58,16 @@ class Builder:
     def generator(self, spec: str | Generator, **options: Any) -> BuiltGenerator:
         """The generator that a spec names; a thing that is none is passed on under its own name."""
         if not isinstance(spec, str):
-            return spec if isinstance(spec, BuiltGenerator) else BuiltGenerator(spec, spec="", name=_name(spec))
+            if isinstance(spec, BuiltGenerator):
+                return spec
+            return BuiltGenerator(self._paid(spec, _name(spec)), spec="", name=_name(spec))
         found, thing = self._make("generator", spec, options)
         if not callable(thing):
             raise SpecError(
                 f"{spec!r} is {thing!r:.80}, which cannot be called; a generator is a function or an object"
             )
-        return BuiltGenerator(thing, spec=found.canonical, name=getattr(thing, "name", "") or found.name)
+        name = getattr(thing, "name", "") or found.name
+        return BuiltGenerator(self._paid(thing, name), spec=found.canonical, name=name)
 
     def scorer(self, spec: str | ScorerLike, **options: Any) -> BuiltScorer:
         """The scorer that a spec names; plain functions (prompt, candidate) are lifted."""
@@ -85,6 +89,12 @@ class Builder:
             return spec if isinstance(spec, BuiltBudget) else BuiltBudget(spec, spec="", name=_name(spec))
         found, thing = self._make("budget", spec, options)
         return BuiltBudget(thing, spec=found.canonical, name=found.name)
+
+    def _paid(self, generator: Generator, name: str) -> Generator:
+        """The generator with its draws counted in the ledger: at the price that bon.toml states, else at its own."""
+        if getattr(generator, "charges", False):
+            return generator
+        return Metered(generator, price=self.config.prices.get(name, getattr(generator, "price", None)))
 
     def _make(self, seam: str, text: str, options: Mapping[str, Any]) -> tuple[Spec, Any]:
         spec = self.resolved(seam, text, ())

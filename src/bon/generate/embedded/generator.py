@@ -22,6 +22,7 @@ from bon.generate.embedded.wire import Done, Grown, Open, Refused, Reply
 from bon.generate.embedded.wire import Draw as WireDraw
 from bon.generate.reasoning import split_reasoning
 from bon.generate.request import DEFAULT_REQUEST, draw_seed, merged
+from bon.ledger import FREE
 from bon.types import Candidate, Delta, Draw, Failure, Logprobs, Prompt, Seconds, Usage
 
 __all__ = ["EmbeddedGenerator"]
@@ -54,6 +55,8 @@ class EmbeddedGenerator:
     Raises MissingExtra without openvino-genai, ModelError for a model that cannot be found or read, and UsageError for
     a request that cannot be honoured.
     """
+
+    price = FREE
 
     def __init__(
         self,

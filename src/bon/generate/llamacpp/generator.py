@@ -17,6 +17,7 @@ from bon.generate.llamacpp.process import Address, ServerProcess
 from bon.generate.llamacpp.room import Room
 from bon.generate.request import DEFAULT_REQUEST, draw_seed, merged
 from bon.generate.sampling import Sampling
+from bon.ledger import FREE
 from bon.models.gguf import Header, read_header
 from bon.types import Candidate, Delta, Draw, Failure, Logprobs, Prompt
 
@@ -52,6 +53,8 @@ class LlamaCppGenerator:
 
     Raises MissingExtra without xllamacpp, ModelError for a file that llama.cpp cannot read, and UsageError for beams.
     """
+
+    price = FREE
 
     def __init__(
         self,
