@@ -322,6 +322,26 @@ def test_many_processes_on_one_shared_file(tmp_path: Path) -> None:
         assert mine == [b"%d:%d" % (name, i) for i in range(200)], "rows of a process stay in their order"
 
 
+def test_a_file_that_others_are_just_making_is_waited_for(tmp_path: Path) -> None:
+    wrong: list[Exception] = []
+
+    def make(path: Path, gate: threading.Barrier) -> None:
+        gate.wait()
+        try:
+            opened(path).close()
+        except StoreError as error:
+            wrong.append(error)
+
+    for i in range(60):
+        gate = threading.Barrier(6)
+        crowd = [threading.Thread(target=make, args=(tmp_path / str(i), gate)) for _ in range(6)]
+        for thread in crowd:
+            thread.start()
+        for thread in crowd:
+            thread.join()
+    assert wrong == []
+
+
 def test_an_exclusive_file_in_use_is_refused_at_once(tmp_path: Path) -> None:
     hold = "database = opened(exclusive=True); print('held', flush=True); sys.stdin.readline()"
     with process(hold, tmp_path / "d") as other:

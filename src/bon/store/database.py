@@ -8,17 +8,18 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bon.errors import StoreError
+from bon.errors import StoreError, UsageError
 from bon.store.sqlite_errors import Busy, Damaged, translated
 
 __all__ = ["Database"]
 
 T = TypeVar("T")
 
+_REFUSALS = (sqlite3.Error, OSError)
 _OURS = 0x626F6E31
 """SQLite's "application id" of files that we made."""
 _TURN = 0.005
@@ -71,26 +72,32 @@ class Database:
         for place in (self.path.parent, self.path):
             if (place == self.path.parent or place.exists()) and not os.access(place, os.W_OK):
                 raise StoreError(f"{self.path}: {str(place)!r} is not there, or may not be written: check it")
-        with self._telling():
+        connection = None
+        try:
             connection = sqlite3.connect(
                 self.path, timeout=0.0 if self._exclusive else _TURN, isolation_level=None, check_same_thread=False
             )
-            try:
-                self._prepare(connection.execute, schema, version)
-            except BaseException:
+            self._prepare(connection.execute, schema, version)
+        except BaseException as error:
+            if connection is not None:
                 connection.close()
-                raise
-            return connection
+            if isinstance(error, _REFUSALS):
+                raise self._ours(error) from error
+            raise
+        return connection
 
     def _prepare(self, run: Callable[[str], sqlite3.Cursor], schema: str, version: int) -> None:
         if self._exclusive:
             run("PRAGMA locking_mode = EXCLUSIVE")
-        if self._version(run, version) == 0:
+        run("BEGIN")  # so that what is read of a file is of one moment: another process may be making it
+        found = self._version(run, version)
+        run("COMMIT")
+        if found == 0:
             run("PRAGMA auto_vacuum = INCREMENTAL")  # has to come before the first table, and before the log
         run("PRAGMA journal_mode = WAL")
         run("PRAGMA synchronous = NORMAL")
         run(f"PRAGMA journal_size_limit = {_LONGEST_LOG}")
-        if self._version(run, version) != 0 and not self._exclusive:
+        if found and not self._exclusive:
             return
         run("BEGIN IMMEDIATE")
         if self._version(run, version) == 0:  # nobody else was faster
@@ -114,18 +121,24 @@ class Database:
 
     def read(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """The rows of a query, those not yet committed left out. Raises `Busy` where it would have to wait."""
-        with self._lock, self._telling():
+        with self._lock:
             self._refuse_children()
-            return self._connection.execute(sql, values).fetchall()
+            try:
+                return self._connection.execute(sql, values).fetchall()
+            except _REFUSALS as error:
+                raise self._ours(error) from error
 
     def each(self, sql: str, values: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
         """The rows of a query one at a time; nothing may be written meanwhile."""
-        with self._lock, self._telling():
-            self._refuse_children()
-            cursor = self._connection.execute(sql, values)
+        cursor = None
         while True:
-            with self._lock, self._telling():
-                rows = cursor.fetchmany(_BATCH)
+            with self._lock:
+                self._refuse_children()
+                try:
+                    cursor = cursor or self._connection.execute(sql, values)
+                    rows = cursor.fetchmany(_BATCH)
+                except _REFUSALS as error:
+                    raise self._ours(error) from error
             if not rows:
                 return
             yield from rows
@@ -205,8 +218,7 @@ class Database:
                 if self.before_commit is not None:
                     self.before_commit()
                 if self._rows:
-                    with self._telling():
-                        self._commit(self._rows)
+                    self._commit(self._rows)
             except Busy:
                 raise
             except StoreError as error:
@@ -232,15 +244,17 @@ class Database:
 
     def _commit(self, rows: Sequence[tuple[str, Sequence[Any]]]) -> None:
         run = self._connection.execute
-        run("BEGIN IMMEDIATE")
         try:
+            run("BEGIN IMMEDIATE")
             for sql, values in rows:
                 run(sql, values)
             run("COMMIT")
-        except BaseException:
+        except BaseException as error:
             with suppress(sqlite3.Error):  # the first error is the one to tell of
                 if self._connection.in_transaction:
                     run("ROLLBACK")
+            if isinstance(error, REFUSALS):
+                raise translated(self.path, error) from error
             raise
 
     def _end(self, error: StoreError) -> None:
@@ -264,8 +278,8 @@ class Database:
                 with suppress(RuntimeError):  # that loop is closed: nobody waits
                     loop.call_soon_threadsafe(_settle, future, error)
 
-    def _telling(self) -> AbstractContextManager[None]:
-        return translated(self.path, exclusive=self._exclusive)
+    def _ours(self, error: sqlite3.Error | OSError) -> StoreError | UsageError:
+        return translated(error, self.path, exclusive=self._exclusive)
 
     def _refuse(self) -> None:
         self._refuse_children()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from bon.errors import StoreError, UsageError
@@ -20,21 +18,11 @@ class Damaged(StoreError):
     """The file is damaged, or was not made by us."""
 
 
-@contextmanager
-def translated(path: Path, *, exclusive: bool) -> Iterator[None]:
-    """Whatever SQLite or the file system raises inside, as `StoreError`, or `UsageError` for an exclusive file in use.
-
-    A shared file in use is `Busy`.
-    """
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise _ours(path, getattr(error, "sqlite_errorname", None) or "", error, exclusive=exclusive) from error
-    except OSError as error:
-        raise StoreError(f"{path}: {error.strerror or error}; check the folder") from error
-
-
-def _ours(path: Path, name: str, error: Exception, *, exclusive: bool) -> StoreError | UsageError:
+def translated(error: sqlite3.Error | OSError, path: Path, *, exclusive: bool) -> StoreError | UsageError:
+    """The error to raise instead: `StoreError`; for a file in use `UsageError` if it is exclusive, `Busy` if shared."""
+    if isinstance(error, OSError):
+        return StoreError(f"{path}: {error.strerror or error}; check the folder")
+    name = getattr(error, "sqlite_errorname", None) or ""
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         if exclusive:
             return UsageError(f"{path} is in use: wait until that run is done, or choose another output (-o)")
