@@ -243,6 +243,11 @@ class OpenAIGenerator:
         if bill.paid is not None:
             self._hook(Spending(prompt_id=ask.prompt.id, by=self.name, usage=bill.paid, seconds=seconds.total))
 
+    @property
+    def identity(self) -> dict[str, str]:
+        """What tells its draws from those of other models; see `generate.cached`."""
+        return {"kind": "openai", "model": self.model, "url": self.endpoint.name}
+
 
 @dataclass(slots=True, kw_only=True)
 class _Together:
