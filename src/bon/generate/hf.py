@@ -18,6 +18,7 @@ from bon.generate.reasoning import split_reasoning
 from bon.generate.request import DEFAULT_REQUEST, draw_seed, merged
 from bon.generate.threads import iterate_in
 from bon.ledger import FREE
+from bon.models.stamp import stamp
 from bon.models.transformers import LanguageModel, load_language_model, release
 from bon.types import Candidate, Delta, Draw, Failure, Prompt, Seconds, Usage
 
@@ -74,10 +75,26 @@ class HFGenerator:
         self._load: Callable[[], LanguageModel] = (
             (lambda: model) if isinstance(model, LanguageModel) else lambda: load_language_model(model, **loading)
         )
+        self._source = None if isinstance(model, LanguageModel) else str(model)
+        self._loading = loading
         self._loaded: LanguageModel | None = None
         self._rows = rows
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="bon-hf")
         self._closed = Event()
+
+    @property
+    def identity(self) -> dict[str, Any] | None:
+        """What tells its draws from those of other models; see `generate.cached`. None for a model given loaded."""
+        if self._source is None:
+            return None
+        chosen = {name: str(value) for name, value in self._loading.items() if name in ("revision", "dtype", "device")}
+        adapter = self._loading.get("adapter")
+        return {
+            "kind": "hf",
+            "model": stamp(self._source) if Path(self._source).expanduser().is_dir() else self._source,
+            "adapter": None if adapter is None else stamp(adapter),
+            **chosen,
+        }
 
     async def __call__(self, prompt: Prompt, n: int, *, start: int = 0) -> AsyncIterator[Draw]:
         asked = time.monotonic()

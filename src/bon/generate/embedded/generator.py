@@ -22,6 +22,7 @@ from bon.generate.embedded.wire import Done, Grown, Open, Refused, Reply
 from bon.generate.embedded.wire import Draw as WireDraw
 from bon.generate.reasoning import split_reasoning
 from bon.generate.request import DEFAULT_REQUEST, draw_seed, merged
+from bon.models.stamp import stamp
 from bon.ledger import FREE
 from bon.types import Candidate, Delta, Draw, Failure, Logprobs, Prompt, Seconds, Usage
 
@@ -78,6 +79,7 @@ class EmbeddedGenerator:
         self.name = name or f"gguf:{path.stem}"
         self.defaults: Mapping[str, Any] = DEFAULT_REQUEST if defaults is None else defaults
         self._path = path
+        self._deterministic = deterministic
         self._worker = WorkerProcess(
             Open(path=str(path.absolute()), deterministic=deterministic, cache_tokens=cache_tokens, threads=threads)
         )
@@ -85,6 +87,11 @@ class EmbeddedGenerator:
 
     def __repr__(self) -> str:
         return f"EmbeddedGenerator({str(self._path)!r}, name={self.name!r})"
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What tells its draws from those of other models; see `generate.cached`."""
+        return {"kind": "openvino", "model": stamp(self._path), "deterministic": self._deterministic}
 
     async def __call__(self, prompt: Prompt, n: int, *, start: int = 0) -> AsyncIterator[Draw]:
         indices = range(start, start + n)

@@ -19,6 +19,7 @@ from bon.generate.request import DEFAULT_REQUEST, draw_seed, merged
 from bon.generate.sampling import Sampling
 from bon.ledger import FREE
 from bon.models.gguf import Header, read_header
+from bon.models.stamp import stamp
 from bon.types import Candidate, Delta, Draw, Failure, Logprobs, Prompt
 
 __all__ = ["LlamaCppGenerator"]
@@ -92,6 +93,11 @@ class LlamaCppGenerator:
 
     def __repr__(self) -> str:
         return f"LlamaCppGenerator({str(self._path)!r}, name={self.name!r})"
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What tells its draws from those of other models; see `generate.cached`."""
+        return {"kind": "llama.cpp", "model": stamp(self._path)}
 
     async def __call__(self, prompt: Prompt, n: int, *, start: int = 0) -> AsyncIterator[Draw]:
         asked = time.monotonic()
