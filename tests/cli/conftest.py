@@ -21,6 +21,14 @@ WORDS = ["It is 3.", "The answer is 4.", "4", "I think 5?", "2 + 2 = 4", "four",
 model = Scripted(WORDS)
 
 
+def drawn(prompt, index):
+    """Nothing may be drawn here."""
+    raise SystemExit("it was drawn")
+
+
+drawn = Scripted(drawn)
+
+
 def shortest(prompt, candidate):
     """Short is good."""
     return -len(candidate.text)

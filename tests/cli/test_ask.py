@@ -66,6 +66,11 @@ def test_the_draws_are_the_same_whoever_asks_again(bon: Bon) -> None:
         (("-g", "tiny:model", "-s", "heuristic", "-s", "heuristic"), "two scorers are named 'heuristic'"),
         (("-g", "tiny:model", "-s", "heuristic", "-s", "tiny:shortest"), "which scorer decides?"),
         (("-g", "tiny:model", "-n", "0"), "0 is not in the range"),
+        (("-g", "tiny:drawn", "-s", "heuristic", "--select", "oracle"), "neither 'correct' nor 'math' is among"),
+        (
+            ("-g", "tiny:drawn", "-s", "math", "--select", "oracle?gold=truth"),
+            "no 'truth' is among the scorers ('math')",
+        ),
         (("-g", "tiny:model", "--extract", "nubmer"), "number"),
         (("-g", "gguf:missing.gguf"), "missing.gguf"),
         (("-g", "replay:x.jsonl", "--deterministic"), "no option 'deterministic'"),

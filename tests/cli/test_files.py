@@ -181,7 +181,7 @@ def test_prompts_from_stdin(bon: Bon, tmp_path: Path) -> None:
 def test_a_bad_line_is_named(bon: Bon, prompts: Path, tmp_path: Path) -> None:
     prompts.write_text(prompts.read_text() + '{"promt": "x"}\n')
     done = bon("sample", prompts, "-g", "tiny:model", "-n", "2", "-o", tmp_path / "pools.jsonl", check=False)
-    assert done.returncode == 2
+    assert done.returncode == 1
     assert "prompts.jsonl:13:" in done.stderr
     assert "did you mean 'prompt'" in done.stderr
 
@@ -252,7 +252,7 @@ def test_a_bad_line_costs_no_pool_that_was_drawn(bon: Bon, prompts: Path, tmp_pa
     out = tmp_path / "pools.jsonl"
     prompts.write_text(prompts.read_text() + "nonsense\n")
     done = bon("sample", prompts, "-g", "tiny:model", "-n", "2", "-o", out, "--concurrency", "1", check=False)
-    assert done.returncode == 2
+    assert done.returncode == 1
     assert "prompts.jsonl:13:" in done.stderr
     assert len(list(read_pools(out))) == 12
 

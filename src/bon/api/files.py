@@ -19,7 +19,6 @@ from bon.ledger import Ledger
 from bon.observe import both
 from bon.protocols import Extractor, Scorer
 from bon.store.journal import Journal
-from bon.store.pools import PoolFile
 from bon.types import Pool, Prompt, Spent, Usage
 
 __all__ = ["Progress", "sample_file", "score_file"]
@@ -81,7 +80,7 @@ async def sample_file(
 
 
 async def score_file(
-    source: Path,
+    given: Mapping[str, Pool],
     out: Path,
     scorers: Mapping[str, Scorer],
     *,
@@ -92,29 +91,28 @@ async def score_file(
     ledger: Ledger | None = None,
     journal: Journal | None = None,
 ) -> AsyncGenerator[Progress, None]:
-    """Score the pools of a file into another one, or in place; what has its scores already is not scored again.
+    """Score pools, by id, into a file, that which they are read from or another; what has its scores is left alone.
 
     `extract` reads the answers that are missing; with `reread` all of them, and where one changed these scorers are
     asked again. The rest is as with `sample_file`.
     """
-    with PoolFile(source) as given:
 
-        def todo(id_: str, output: Output, journal: Journal) -> Pool | None:
-            before = output.pool(id_)
-            pool = given[id_] if before is None else carried(given[id_], before)
-            if extract is not None and reread:
-                pool = reread_answers(pool, extract, scorers)
-            pool = resumed(pool, journal.begin(pool.prompt, pool.candidates))
-            unread = extract is not None and any(candidate.answer is None for candidate in pool.candidates)
-            if pool == before and not unread and not any(lacking(pool, name) for name in scorers):
-                return None
-            return pool
+    def todo(id_: str, output: Output, journal: Journal) -> Pool | None:
+        before = output.pool(id_)
+        pool = given[id_] if before is None else carried(given[id_], before)
+        if extract is not None and reread:
+            pool = reread_answers(pool, extract, scorers)
+        pool = resumed(pool, journal.begin(pool.prompt, pool.candidates))
+        unread = extract is not None and any(candidate.answer is None for candidate in pool.candidates)
+        if pool == before and not unread and not any(lacking(pool, name) for name in scorers):
+            return None
+        return pool
 
-        plan = scoring(scorers, extract=extract)
-        run = _Run(out, plan=plan, concurrency=concurrency, unordered=unordered, ledger=ledger)
-        async with aclosing(run.over(given, todo, str, journal)) as steps:
-            async for progress in steps:
-                yield progress
+    plan = scoring(scorers, extract=extract)
+    run = _Run(out, plan=plan, concurrency=concurrency, unordered=unordered, ledger=ledger)
+    async with aclosing(run.over(given, todo, str, journal)) as steps:
+        async for progress in steps:
+            yield progress
 
 
 @dataclass(frozen=True)

@@ -122,10 +122,21 @@ def build_scorers(
 
 def _check_by(selector: BuiltSelector, scorers: Mapping[str, BuiltScorer]) -> None:
     """Refuse, before anything is spent, a selector that could not tell by which scorer to go."""
-    rule = selector.thing
-    if not isinstance(rule, partial) or "by" not in signature(rule.func).parameters or not scorers:
+    rule, names = selector.thing, ", ".join(map(repr, scorers)) or "none"
+    if not isinstance(rule, partial):
         return
-    by, names = rule.keywords.get("by"), ", ".join(map(repr, scorers))
+    options = signature(rule.func).parameters
+    if "gold" in options:
+        gold = rule.keywords.get("gold")
+        if not scorers.keys() & ({"correct", "math"} if gold is None else {gold}):
+            what = f"{gold!r}" if gold else "'correct' nor 'math'"
+            raise UsageError(
+                f"{selector.name!r} goes by the truth, and {'no' if gold else 'neither'} {what} is among the scorers "
+                f"({names}); name the scorer whose value is the truth: --scorer NAME, and {selector.name}?gold=NAME"
+            )
+    if "by" not in options or not scorers:
+        return
+    by = rule.keywords.get("by")
     if by is None and len(scorers) > 1:
         raise UsageError(f"which scorer decides? There are {names}; name one: --by NAME, or {selector.name}?by=NAME")
     if by is not None and by not in scorers:

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bon.api import Result
+from bon.errors import CapReached
 from bon.events import Begun, Drawn, Event, Retried, Scored, Switched
 from bon.types import Candidate, Failure, Pool, Score
 
@@ -108,7 +109,9 @@ def summary(result: Result) -> list[tuple[str, str]]:
     cut = sum(candidate.finish_reason == "length" for candidate in pool.candidates)
     if cut:
         lines.append(("yellow", f"warning: {cut} of {n} answers were cut at max_tokens; raise it"))
-    lines += [("yellow", f"failed: {_failure(failure)}") for failure in pool.failures if failure.stage != "select"]
+    said = ("select", CapReached.__name__)  # above, and by the command, once for all draws
+    failures = (failure for failure in pool.failures if failure.stage not in said and failure.error not in said)
+    lines += [("yellow", f"failed: {_failure(failure)}") for failure in failures]
     return lines
 
 

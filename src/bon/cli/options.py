@@ -7,19 +7,27 @@ from typing import Any, TypeVar
 
 import click
 
+from bon.cli.amounts import amount, tokens, told_apart
+from bon.errors import UsageError
 from bon.generate.request import DEFAULT_N, DEFAULT_REQUEST
+from bon.ledger import Caps, Ledger
 from bon.registry import Builder, BuiltGenerator, BuiltSelector
 from bon.registry.config import REQUEST_FIELDS
+from bon.types import Spent
 
 __all__ = [
     "as_json",
+    "caps_of",
     "concurrency",
     "drawing",
     "generator_of",
+    "ledger_of",
     "request_of",
     "scoring",
     "selecting",
     "selector_of",
+    "spending",
+    "strict",
     "unordered",
 ]
 
@@ -43,7 +51,6 @@ def drawing(function: F) -> F:
         click.option("--budget", metavar="SPEC", help="When to stop drawing.  [default: fixed, that is n]"),
         click.option("--temperature", type=float, help=f"0 is greedy.  [default: {DEFAULT_REQUEST['temperature']}]"),
         click.option("--top-p", type=float, help=f"[default: {DEFAULT_REQUEST['top_p']}]"),
-        click.option("--max-tokens", type=int, help=f"Of each answer.  [default: {DEFAULT_REQUEST['max_tokens']}]"),
         click.option(
             "--deterministic", is_flag=True, help="Bit-equal repeats on local and gguf:, at about half speed."
         ),
@@ -67,8 +74,35 @@ def selecting(function: F) -> F:
     )(function)
 
 
+def spending(function: F) -> F:
+    """What may be spent: of each answer, and of the whole run, the runs that it continues included."""
+    return _stack(
+        click.option(
+            "--max-tokens",
+            type=tokens,
+            multiple=True,
+            metavar="N[K|M|G]",
+            help="Of each answer (256); with a unit (1.5M) of the whole run, read and written; may be given once for "
+            f"each.  [default: {DEFAULT_REQUEST['max_tokens']} of each answer]",
+        ),
+        click.option(
+            "--max-total-tokens", type=click.IntRange(min=1), metavar="N", help="Of the whole run, read and written."
+        ),
+        click.option("--max-cost", type=amount, metavar="USD", help="US dollars, of the whole run."),
+        click.option(
+            "--max-calls", type=click.IntRange(min=0), metavar="N", help="Requests to models, of the whole run."
+        ),
+        click.option("--max-seconds", type=amount, metavar="S", help="Of the whole run."),
+        click.option("--allow-unpriced", is_flag=True, help="Under --max-cost: call models without a known price too."),
+    )(function)
+
+
 concurrency = click.option(
     "--concurrency", type=click.IntRange(min=1), default=8, show_default=True, help="Prompts worked on at a time."
+)
+
+strict = click.option(
+    "--strict", is_flag=True, help="Check the whole input first: a line that cannot be used stops the run unspent."
 )
 
 unordered = click.option("--unordered", is_flag=True, help="Write pools as they are done, not in their input's order.")
@@ -78,7 +112,27 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON on st
 
 def request_of(options: Mapping[str, Any]) -> dict[str, Any]:
     """The request fields among the options given on the command line."""
-    return {name: options[name] for name in REQUEST_FIELDS if options.get(name) is not None}
+    of_answer, _ = told_apart(options["max_tokens"])
+    given = {**options, "max_tokens": of_answer}
+    return {name: given[name] for name in REQUEST_FIELDS if given.get(name) is not None}
+
+
+def caps_of(options: Mapping[str, Any]) -> Caps:
+    """The caps on the whole run that `spending` asks for."""
+    _, of_run = told_apart(options["max_tokens"])
+    if of_run is not None and options["max_total_tokens"] is not None:
+        raise UsageError("the tokens of the whole run are given twice: by --max-tokens and by --max-total-tokens")
+    return Caps(
+        tokens=options["max_total_tokens"] if of_run is None else of_run,
+        calls=options["max_calls"],
+        money=options["max_cost"],
+        seconds=options["max_seconds"],
+    )
+
+
+def ledger_of(options: Mapping[str, Any], *, spent: Spent | None = None) -> Ledger:
+    """The ledger that keeps those caps; `spent` by the runs that are continued."""
+    return Ledger(caps_of(options), spent=spent, allow_unpriced=options["allow_unpriced"])
 
 
 def generator_of(builder: Builder, options: Mapping[str, Any]) -> str | BuiltGenerator | None:

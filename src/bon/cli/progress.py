@@ -15,10 +15,13 @@ from rich.progress import Progress as Bar
 from bon.api.files import Progress
 from bon.cli.live import switched_line
 from bon.events import Drawn, Event, Switched
+from bon.store.badlines import BadLines
+from bon.store.lines import lines_of
 from bon.types import Candidate
 
 __all__ = ["Tally", "count_lines", "follow"]
 
+_BLOCK = 1 << 16
 _EVERY = 5.0
 """Seconds between lines where there is no terminal."""
 
@@ -26,7 +29,9 @@ _EVERY = 5.0
 class Tally:
     """What a run has come to, for its last line; a hook, since only events tell what was drawn now and what before."""
 
-    def __init__(self) -> None:
+    def __init__(self, bad: BadLines) -> None:
+        self.bad = bad
+        """The input lines that could not be used."""
         self.done = self.made = self.candidates = self.failures = self.tokens = self.empty = 0
         self.first_failure: str | None = None
 
@@ -59,7 +64,9 @@ async def follow(steps: AsyncIterator[Progress], tally: Tally, *, what: str, tot
         said = time.monotonic()
         async for step in steps:
             tally.add(step)
-            bar.update(task, completed=step.done, note=f"{tally.tokens} tokens" if tally.tokens else "")
+            bad = tally.bad.count
+            notes = f"{tally.tokens} tokens" * bool(tally.tokens), f"{bad} bad lines" * bool(bad)
+            bar.update(task, completed=step.done + bad, note=" · ".join(filter(None, notes)))
             if not console.is_terminal and time.monotonic() - said > _EVERY:
                 said = time.monotonic()
                 sys.stderr.write(f"{what}: {step.done}{f' of {total}' if total else ''}\n")
@@ -70,4 +77,4 @@ def count_lines(path: Path) -> int | None:
     if not path.is_file() or path.suffix == ".gz":
         return None
     with path.open("rb") as file:
-        return sum(1 for line in file if line.strip())
+        return sum(1 for _ in lines_of(file, longest=_BLOCK))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,26 @@ import click
 from bon.api import blocking, make_job
 from bon.api.files import sample_file
 from bon.api.settings import recording, settings_of
-from bon.cli.options import as_json, concurrency, drawing, generator_of, request_of, scoring, unordered
+from bon.cli.inputs import Problems, told
+from bon.cli.options import (
+    as_json,
+    caps_of,
+    concurrency,
+    drawing,
+    generator_of,
+    ledger_of,
+    request_of,
+    scoring,
+    spending,
+    strict,
+    unordered,
+)
 from bon.cli.progress import Tally, count_lines, follow
+from bon.errors import CapReached
 from bon.observe import stage_lines
 from bon.registry import Builder
+from bon.store.badlines import BadLines
+from bon.store.lines import rereadable
 from bon.store.prompts import read_prompts
 
 __all__ = ["command"]
@@ -26,18 +43,38 @@ __all__ = ["command"]
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="The file of pools to write.")
 @drawing
 @scoring
+@spending
 @concurrency
 @unordered
+@strict
 @click.option("--restart", is_flag=True, help="Throw away what the file holds, and begin again.")
 @as_json
 def command(prompts: Path, out: Path, **options: Any) -> None:
     """Draw N candidates for every prompt of PROMPTS (JSON Lines, or a .txt with one a line; "-" is stdin).
 
-    Each pool is on disk as soon as it is done. The same command continues a run that was stopped; a larger -n adds to
-    the candidates there are. Settings that would change what is drawn are refused for a file begun with others. Exit
-    code 1 if a prompt is left without any candidate.
+    What is drawn is on disk as soon as it lands. The same command continues a run that was stopped; a larger -n adds to
+    the candidates there are, a larger cap lets a run go on that has reached it. Settings that would change what is
+    drawn are refused for a file begun with others. A line of PROMPTS that cannot be used is told of in
+    OUT.errors.jsonl, and the others are drawn.
+
+    Exit codes: 0 done, 1 if a cap stopped the run, a prompt is left without any candidate, or a line could not be used,
+    2 bad usage.
     """
-    tally = Tally()
+    caps_of(options)  # which refuses what makes no sense, before anything is read
+    with ExitStack() as stack:
+        source = prompts
+        if options["strict"]:
+            source = stack.enter_context(rereadable(prompts))
+            problems = Problems(prompts)
+            for _ in read_prompts(source, on_bad=problems):
+                pass
+            problems.refuse("nothing was drawn (--strict)")
+        _sample(prompts, source, out, options)
+
+
+def _sample(prompts: Path, source: Path, out: Path, options: dict[str, Any]) -> None:
+    """Run; `source` is where the prompts are read from, which is a copy where they came from a stream."""
+    tally, stopped = Tally(BadLines(out)), None
     builder = Builder(n=options["n"], hook=tally, progress=stage_lines())
     job = make_job(
         builder,
@@ -49,22 +86,28 @@ def command(prompts: Path, out: Path, **options: Any) -> None:
         request=request_of(options),
     )
     run = settings_of("sample", job, data=prompts, n=builder.n)
-    with job, recording(out, run, data=prompts, restart=options["restart"]) as journal:
-        steps = sample_file(
-            read_prompts(prompts),
-            out,
-            job,
-            concurrency=options["concurrency"],
-            unordered=options["unordered"],
-            journal=journal,
-        )
-        blocking.run(follow(steps, tally, what="sampling", total=count_lines(prompts)))
-    _report(tally, out, as_json=options["as_json"])
-    if tally.empty:
+    try:
+        with job, recording(out, run, data=prompts, restart=options["restart"]) as journal, tally.bad as bad:
+            steps = sample_file(
+                read_prompts(source, on_bad=None if options["strict"] else bad),
+                out,
+                job,
+                concurrency=options["concurrency"],
+                unordered=options["unordered"],
+                ledger=ledger_of(options, spent=journal.spent),
+                journal=journal,
+            )
+            blocking.run(follow(steps, tally, what="sampling", total=count_lines(source)))
+    except CapReached as reached:
+        stopped = reached
+    _report(tally, prompts, out, stopped, as_json=options["as_json"])
+    if stopped:
+        raise stopped
+    if tally.empty or tally.bad.count:
         sys.exit(1)
 
 
-def _report(tally: Tally, out: Path, *, as_json: bool) -> None:
+def _report(tally: Tally, prompts: Path, out: Path, stopped: CapReached | None, *, as_json: bool) -> None:
     if as_json:
         facts = {
             "out": str(out),
@@ -74,6 +117,8 @@ def _report(tally: Tally, out: Path, *, as_json: bool) -> None:
             "failures": tally.failures,
             "empty": tally.empty,
             "completion_tokens": tally.tokens,
+            "bad_lines": tally.bad.count,
+            "stopped": None if stopped is None else str(stopped),
         }
         sys.stdout.write(json.dumps(facts) + "\n")
     sys.stderr.write(f"{out}: {tally.done} pools ({tally.made} of them now), {tally.candidates} candidates drawn\n")
@@ -82,3 +127,4 @@ def _report(tally: Tally, out: Path, *, as_json: bool) -> None:
             f"{tally.failures} failures, {tally.empty} prompts without any candidate; the same command tries those "
             f"again. The first: {tally.first_failure}\n"
         )
+    sys.stderr.write(told(prompts, tally.bad))

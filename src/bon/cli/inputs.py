@@ -1,0 +1,60 @@
+"""What is said of input lines that cannot be used: before a run that is strict, and after one that went on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bon.errors import DataError
+from bon.store.badlines import BadLines
+from bon.store.diagnosis import BadLine
+
+__all__ = ["Problems", "told"]
+
+_SHOWN = 20
+"""Problems listed before a run that is strict."""
+
+
+class Problems:
+    """Call it with each bad line of an input; it keeps the first of them, and counts the others."""
+
+    def __init__(self, source: Path) -> None:
+        self.source = source
+        self.count = 0
+        self.first: list[BadLine] = []
+
+    def __call__(self, line: BadLine) -> None:
+        self.count += 1
+        if len(self.first) < _SHOWN:
+            self.first.append(line)
+
+    def refuse(self, because: str) -> None:
+        """Raise DataError, with the first problems listed, if there were any."""
+        if not self.first:
+            return
+        more = [f"  and {self.count - len(self.first)} more"] if self.count > len(self.first) else []
+        listed = [f"  {_place(self.source, line)}" for line in self.first]
+        raise DataError(
+            "\n".join([f"{_lines(self.count)} of {_name(self.source)} cannot be used; {because}:", *listed, *more])
+        )
+
+
+def told(source: Path, bad: BadLines) -> str:
+    """How many lines could not be used, where that is written down, and the first of them."""
+    if bad.first is None:
+        return ""
+    return (
+        f"{_lines(bad.count)} of {_name(source)} could not be used: see {bad.path}. "
+        f"The first: {_place(source, bad.first)}\n"
+    )
+
+
+def _place(source: Path, line: BadLine) -> str:
+    return f"{_name(source)}:{line.line}: {line.message}"
+
+
+def _name(source: Path) -> str:
+    return "<stdin>" if str(source) == "-" else str(source)
+
+
+def _lines(count: int) -> str:
+    return f"{count} line" if count == 1 else f"{count} lines"
