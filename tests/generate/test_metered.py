@@ -316,6 +316,17 @@ async def test_one_ledger_for_prompts_threads_and_loops() -> None:
     assert ledger.spent.calls == 10
 
 
+async def test_a_generator_of_yours_that_nobody_built_is_paid_for_too() -> None:
+    async def parrot(prompt: Prompt, n: int, *, start: int = 0) -> AsyncIterator[Draw]:
+        for index in range(start, start + n):
+            yield Candidate(index=index, text=prompt.text)
+
+    with bon.Ledger(bon.Caps(calls=2)) as ledger:
+        pool = await bon.run(ASKED, bon.Plan(generator=parrot, budget=bon.Fixed(4)))
+    assert (len(pool), len(pool.failures), ledger.spent.calls) == (2, 2, 2)
+    assert pool.failures[0].by == "parrot"
+
+
 async def test_a_mixture_charges_for_each_of_its_parts() -> None:
     dear = Price(prompt=0, completion=0, call=1)
     parts = [

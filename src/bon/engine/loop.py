@@ -14,6 +14,7 @@ from bon.engine.lacking import NOT_SCORED, lacking
 from bon.engine.plan import Plan
 from bon.errors import HOPELESS, BadReply, ScoreError, StoreError, Truncated
 from bon.events import Drawn, Event, Scored, Spending, listening
+from bon.generate.metered import metered
 from bon.ledger import charged, charging
 from bon.protocols import Scorer
 from bon.score import failure_of
@@ -37,6 +38,7 @@ class Loop:
 
     def __init__(self, pool: Pool, plan: Plan) -> None:
         self.plan = plan
+        self.generator = metered(plan.generator)
         self.start = pool
         self.failures = list(pool.failures)
         self.candidates = [self._extracted(candidate) for candidate in pool.candidates]
@@ -130,7 +132,7 @@ class Loop:
 
     async def _fly(self, start: int, n: int) -> AsyncGenerator[Draw | _Landing, None]:
         """The draws of one call of the generator: exactly n of them, whatever the generator does."""
-        generator = self.plan.generator
+        generator = self.generator
         by = str(getattr(generator, "name", "") or "generator")
         missing = set(range(start, start + n))
         error: Exception = BadReply(f"generator {by!r} ended before this draw; it must yield all it is asked for")

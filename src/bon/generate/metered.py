@@ -15,9 +15,19 @@ from bon.ledger import Ledger, Price, Reservation, charged, charging
 from bon.protocols import Generator
 from bon.types import Candidate, Delta, Draw, Failure, Prompt, Usage
 
-__all__ = ["Metered"]
+__all__ = ["Metered", "metered"]
 
 T = TypeVar("T")
+
+
+def metered(generator: Generator, *, price: Price | None = None) -> Generator:
+    """A generator that pays for its draws: itself where it `charges` its own calls, else at `price`, else at its own.
+
+    A generator's own price is its attribute `price`.
+    """
+    if getattr(generator, "charges", False):
+        return generator
+    return Metered(generator, price=getattr(generator, "price", None) if price is None else price)
 
 
 class Metered:

@@ -8,7 +8,7 @@ from typing import Any
 
 from bon.errors import SpecError
 from bon.events import Hook, no_hook
-from bon.generate.metered import Metered
+from bon.generate.metered import metered
 from bon.generate.request import DEFAULT_N, DEFAULT_REQUEST
 from bon.protocols import Budget, Generator, Selector
 from bon.registry.budgets import BUDGETS
@@ -60,14 +60,16 @@ class Builder:
         if not isinstance(spec, str):
             if isinstance(spec, BuiltGenerator):
                 return spec
-            return BuiltGenerator(self._paid(spec, _name(spec)), spec="", name=_name(spec))
+            name = _name(spec)
+            return BuiltGenerator(metered(spec, price=self.config.prices.get(name)), spec="", name=name)
         found, thing = self._make("generator", spec, options)
         if not callable(thing):
             raise SpecError(
                 f"{spec!r} is {thing!r:.80}, which cannot be called; a generator is a function or an object"
             )
         name = getattr(thing, "name", "") or found.name
-        return BuiltGenerator(self._paid(thing, name), spec=found.canonical, name=name)
+        paid = metered(thing, price=self.config.prices.get(name))
+        return BuiltGenerator(paid, spec=found.canonical, name=name)
 
     def scorer(self, spec: str | ScorerLike, **options: Any) -> BuiltScorer:
         """The scorer that a spec names; plain functions (prompt, candidate) are lifted."""
@@ -89,12 +91,6 @@ class Builder:
             return spec if isinstance(spec, BuiltBudget) else BuiltBudget(spec, spec="", name=_name(spec))
         found, thing = self._make("budget", spec, options)
         return BuiltBudget(thing, spec=found.canonical, name=found.name)
-
-    def _paid(self, generator: Generator, name: str) -> Generator:
-        """The generator with its draws counted in the ledger: at the price that bon.toml states, else at its own."""
-        if getattr(generator, "charges", False):
-            return generator
-        return Metered(generator, price=self.config.prices.get(name, getattr(generator, "price", None)))
 
     def _make(self, seam: str, text: str, options: Mapping[str, Any]) -> tuple[Spec, Any]:
         spec = self.resolved(seam, text, ())
