@@ -22,8 +22,8 @@ from bon.generate.embedded.wire import Done, Grown, Open, Refused, Reply
 from bon.generate.embedded.wire import Draw as WireDraw
 from bon.generate.reasoning import split_reasoning
 from bon.generate.request import DEFAULT_REQUEST, draw_seed, merged
-from bon.models.stamp import stamp
 from bon.ledger import FREE
+from bon.models.stamp import stamp
 from bon.types import Candidate, Delta, Draw, Failure, Logprobs, Prompt, Seconds, Usage
 
 __all__ = ["EmbeddedGenerator"]
