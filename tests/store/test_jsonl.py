@@ -199,7 +199,7 @@ def test_a_rewrite_that_fails_half_way_leaves_the_old_file_and_nothing_else(tmp_
     done = subprocess.run(
         [sys.executable, "-c", _FULL_DISK, "rewrite", path], capture_output=True, text=True, check=True, timeout=60
     )
-    assert done.stdout == "OSError\n"
+    assert done.stdout == "StoreError\n"
     assert path.read_bytes() == b"old\n"
     assert list(tmp_path.iterdir()) == [path]
 

@@ -181,6 +181,8 @@ class _Run:
                     yield pool
         finally:
             ledger.listeners.remove(journal.touch)
+            if not broken.cancel():
+                broken.exception()  # seen here, so that asyncio does not warn that nobody looked
 
 
 def _spent_since(earlier: Spent, ledger: Ledger) -> Callable[[], Spent]:

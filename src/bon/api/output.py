@@ -14,8 +14,8 @@ from bon.types import Pool
 
 __all__ = ["Output"]
 
-_FORGOTTEN_AT_ONCE = 256
-"""Pools that lie in the output before the journal lets go of them: the output is synced first, which takes time."""
+_POOLS_AT_ONCE, _BYTES_AT_ONCE = 256, 1 << 18
+"""How much lies in the output before the journal lets go of it: the output is synced first, which takes time."""
 
 
 class Output:
@@ -40,6 +40,8 @@ class Output:
         self._ready: dict[int, bool] = {}
         """Places that are done: whether a pool of theirs waits in the journal."""
         self._settled: list[str] = []
+        """Pools in the output that the journal still has."""
+        self._unsynced = 0
 
     def pool(self, id_: str) -> Pool | None:
         """The pool that an earlier run made of an item."""
@@ -81,20 +83,14 @@ class Output:
         if self._tidy and self.path.exists():
             return
         self._file.close()
-        try:
-            if not self.path.exists():
-                write_pools(self.path, ())
-                return
-            with PoolFile(self.path) as pools:
-                wanted = () if self.unordered else self._order
-                rest = set(pools).difference(wanted)
-                order = (*(id_ for id_ in wanted if id_ in pools), *(id_ for id_ in pools if id_ in rest))
-                write_pools(self.path, (pools[id_] for id_ in order))
-        except OSError as error:
-            raise StoreError(
-                f"{self.path}: {error.strerror or error}; all pools are in it, but not in the order of the input: make "
-                "room, and run the same command again"
-            ) from error
+        if not self.path.exists():
+            write_pools(self.path, ())
+            return
+        with PoolFile(self.path) as pools:
+            wanted = () if self.unordered else self._order
+            rest = set(pools).difference(wanted)
+            order = (*(id_ for id_ in wanted if id_ in pools), *(id_ for id_ in pools if id_ in rest))
+            write_pools(self.path, (pools[id_] for id_ in order))
 
     def close(self) -> None:
         """Close the files; closing twice is fine."""
@@ -130,7 +126,8 @@ class Output:
     def _append(self, id_: str, line: bytes) -> None:
         self._file.append(line)
         self._settled.append(id_)
-        if len(self._settled) >= _FORGOTTEN_AT_ONCE:
+        self._unsynced += len(line)
+        if len(self._settled) >= _POOLS_AT_ONCE or self._unsynced >= _BYTES_AT_ONCE:
             self._settle()
 
     def _settle(self) -> None:
@@ -138,3 +135,4 @@ class Output:
         self._file.sync()
         self._journal.forget(self._settled)
         self._settled.clear()
+        self._unsynced = 0

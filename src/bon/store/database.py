@@ -30,6 +30,9 @@ _PATIENCE = 30.0
 """Seconds of attempts."""
 _BATCH = 256
 """Rows that `each` reads at a time."""
+_LOG_PAGES = 128
+"""Pages: the log of an exclusive file holds a page anew for each group that touches it, and is written back at this
+length, so that it stays small beside what it is the log of."""
 _LONGEST_LOG = 1 << 23
 """Bytes: a write-ahead log that has grown beyond this is cut when it has been carried over."""
 
@@ -97,6 +100,8 @@ class Database:
         run("PRAGMA journal_mode = WAL")
         run("PRAGMA synchronous = NORMAL")
         run(f"PRAGMA journal_size_limit = {_LONGEST_LOG}")
+        if self._exclusive:
+            run(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
         if found and not self._exclusive:
             return
         run("BEGIN IMMEDIATE")
@@ -253,8 +258,8 @@ class Database:
             with suppress(sqlite3.Error):  # the first error is the one to tell of
                 if self._connection.in_transaction:
                     run("ROLLBACK")
-            if isinstance(error, REFUSALS):
-                raise translated(self.path, error) from error
+            if isinstance(error, _REFUSALS):
+                raise self._ours(error) from error
             raise
 
     def _end(self, error: StoreError) -> None:

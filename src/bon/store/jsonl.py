@@ -12,7 +12,7 @@ from typing import IO, Any, TypeVar
 
 import msgspec
 
-from bon.errors import UsageError
+from bon.errors import StoreError, UsageError
 from bon.store.lines import PathLike, decoded, lines_of, reading
 
 __all__ = ["read_jsonl", "read_rows", "write_atomic"]
@@ -44,7 +44,7 @@ def write_atomic(path: PathLike, lines: Iterable[bytes]) -> None:
     The new file is made beside the old one, keeps its permissions, and replaces it at the end; whatever goes wrong
     leaves the old file as it was and nothing beside it. A symbolic link stays one: what it points to is replaced.
     A name that ends in `.gz` is compressed, equal lines to equal bytes. What is no regular file (`/dev/stdout`, a
-    pipe) is written to as it is.
+    pipe) is written to as it is. Raises `StoreError` where the disk refuses.
     """
     target = Path(os.path.realpath(path))
     if target.is_dir() or not target.parent.is_dir():
@@ -63,8 +63,12 @@ def write_atomic(path: PathLike, lines: Iterable[bytes]) -> None:
         if target.exists():
             beside.chmod(target.stat().st_mode & 0o7777)
         beside.replace(target)
-    except BaseException:
-        beside.unlink(missing_ok=True)
+    except BaseException as error:
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            what = f"{os.fspath(path)}: {error.strerror or error}; it is as it was: make room, or mend its permissions"
+            raise StoreError(f"{what}, and run the same command again") from error
         raise
     _sync_folder(target.parent)
 

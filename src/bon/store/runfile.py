@@ -61,7 +61,7 @@ def run_path(output: PathLike) -> Path:
 
 
 def write_run(output: PathLike, run: Run) -> None:
-    """Write the run file of an output, atomically."""
+    """Write the run file of an output, atomically; one that says the same already is left alone."""
     table = {
         "command": run.command,
         "settings": _storable(run.settings),
@@ -69,7 +69,9 @@ def write_run(output: PathLike, run: Run) -> None:
         "versions": dict(run.versions),
         **({"spent": _storable(run.spent)} if run.spent else {}),
     }
-    write_atomic(run_path(output), [line.encode() for line in tomli_w.dumps(table).rstrip("\n").split("\n")])
+    path, lines = run_path(output), tomli_w.dumps(table).rstrip("\n").split("\n")
+    if not path.is_file() or path.read_text(encoding="utf-8").splitlines() != lines:  # a full disk may hold it already
+        write_atomic(path, [line.encode() for line in lines])
 
 
 def read_run(output: PathLike) -> Run | None:
