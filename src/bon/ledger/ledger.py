@@ -71,6 +71,11 @@ class Ledger:
         return self._earlier + (self._clock() - self._began if self._clock is not None else 0.0)
 
     @property
+    def seconds_left(self) -> float | None:
+        """Until the cap on seconds, negative after it; None where there is none."""
+        return None if self.caps.seconds is None else self.caps.seconds - self.seconds
+
+    @property
     def spent(self) -> Spent:
         """What is settled, earlier runs included; the seconds run on."""
         with self._lock:
@@ -96,11 +101,11 @@ class Ledger:
             waiter = _Waiter(reservation)
             self._waiting.append(waiter)
         try:
-            async with asyncio.timeout(self._left()):
+            async with asyncio.timeout(self.seconds_left):
                 await waiter.turn
         except TimeoutError:
             self._give_up(waiter)
-            raise self._refused(reservation, "seconds") from None
+            raise self.overdue(by) from None
         except BaseException:  # cancelled, or dropped with its loop
             self._give_up(waiter)
             raise
@@ -114,6 +119,10 @@ class Ledger:
         with self._lock:
             return reservation if self._take(reservation) else None
 
+    def overdue(self, by: str) -> CapReached:
+        """The failure of a call of `by` that the cap on seconds has cut off, or kept from being made."""
+        return self._refused("seconds", Reservation(self, None, None, by))
+
     def _wanted(self, most: Usage | None, price: Price | None, by: str) -> Reservation:
         if self._clock is None:
             self._begin()
@@ -124,17 +133,17 @@ class Ledger:
 
     def _take(self, wanted: Reservation) -> bool:
         """Whether there is room for it, which is held then; nobody overtakes those who wait."""
-        if self._capped and (self._waiting or self._account.short(wanted, self._left())):
+        if self._capped and (self._waiting or self._account.short(wanted, self.seconds_left)):
             return False
         self._account.hold(wanted)
         return True
 
     def _refuse_if_hopeless(self, wanted: Reservation) -> None:
-        cap = self._account.short(wanted, self._left(), held=False)
+        cap = self._account.short(wanted, self.seconds_left, held=False)
         if cap is not None:
-            raise self._refused(wanted, cap)
+            raise self._refused(cap, wanted)
 
-    def _refused(self, wanted: Reservation, cap: str) -> CapReached:
+    def _refused(self, cap: str, wanted: Reservation) -> CapReached:
         error = self._account.refusal(cap, wanted, self.seconds)
         if self.reached is None:
             self.reached = error
@@ -160,10 +169,10 @@ class Ledger:
             while self._waiting:
                 waiter = self._waiting.popleft()
                 wanted = waiter.reservation
-                cap = self._account.short(wanted, self._left(), held=False)
+                cap = self._account.short(wanted, self.seconds_left, held=False)
                 if cap is not None:
-                    waiter.refused = self._refused(wanted, cap)
-                elif self._account.short(wanted, self._left()):
+                    waiter.refused = self._refused(cap, wanted)
+                elif self._account.short(wanted, self.seconds_left):
                     self._waiting.appendleft(waiter)
                     return
                 else:
@@ -185,9 +194,6 @@ class Ledger:
         self._clock = asyncio.get_running_loop().time
         self._began = self._clock()
 
-    def _left(self) -> float | None:
-        return None if self.caps.seconds is None else self.caps.seconds - self.seconds
-
 
 class Reservation:
     """Room for one call; end it once, by `settle` or `release`: what comes after the first changes nothing."""
@@ -206,25 +212,23 @@ class Reservation:
     def __repr__(self) -> str:
         return f"Reservation({self.most!r}, price={self.price!r}, by={self.by!r})"
 
-    # A reservation and its ledger are two halves of one thing.
-
     @property
     def seconds_left(self) -> float | None:
         """How long the call may take, in seconds, at least 0.001; None where there is no cap on them."""
-        left = self._ledger._left()  # noqa: SLF001
+        left = self._ledger.seconds_left
         return None if left is None else max(left, _SHORTEST)
 
     def settle(self, usage: Usage | None) -> None:
         """The call was made and took `usage`; None: nobody knows, so all that was reserved counts."""
-        self._ledger._end(self, usage, made=True)  # noqa: SLF001
+        self._ledger._end(self, usage, made=True)  # noqa: SLF001  # the other half of one thing
 
     def release(self) -> None:
         """The call was not made, or cost nothing: nothing counts."""
-        self._ledger._end(self, None, made=False)  # noqa: SLF001
+        self._ledger._end(self, None, made=False)  # noqa: SLF001  # the same
 
     def overdue(self) -> CapReached:
         """The failure of this call where the cap on seconds cut it off."""
-        return self._ledger._refused(self, "seconds")  # noqa: SLF001
+        return self._ledger.overdue(self.by)
 
 
 class _Waiter:
