@@ -17,7 +17,7 @@ import pytest
 from bon.store.pools import read_pools, same_pools
 from bon.testing import Fault, FaultServer
 
-N, PROMPTS = 8, 30
+N, PROMPTS = 8, 20
 MEGABYTE = 1 << 20
 
 
@@ -62,7 +62,7 @@ async def test_a_full_disk_stops_the_run_at_once_and_room_lets_it_go_on(small_di
     prompts = tmp_path / "prompts.jsonl"
     rows = [{"id": f"q{i}", "prompt": f"What is {i} + {i}?"} for i in range(PROMPTS)]
     prompts.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    long = "word " * 400  # 2 kB an answer, half a megabyte in all, and as much again in the journal
+    long = "word " * 400  # 2 kB an answer, a third of a megabyte in all, and more in the journal
     ballast = small_disk / "ballast"
     ballast.write_bytes(b"x" * (MEGABYTE + MEGABYTE // 2))
 
