@@ -82,6 +82,7 @@ class _Pointwise:
         self.fn = fn
         self.name = name
         self.instant = not _is_async(fn)
+        self.identity = getattr(fn, "identity", None)
         self.__doc__ = fn.__doc__
 
     async def __call__(self, pool: Pool) -> Sequence[Score]:
