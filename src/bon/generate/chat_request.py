@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -12,7 +12,7 @@ from bon.errors import Denied, UsageError
 from bon.generate.composing import still_wanted
 from bon.generate.request import at_most, draw_seed, merged
 from bon.ledger import Bill, Price
-from bon.types import Prompt
+from bon.types import Prompt, Usage
 
 __all__ = ["Ask"]
 
@@ -32,6 +32,8 @@ class Ask:
     by: str
     """The generator."""
     price: Price | None
+    most: dict[int, Usage | None] = field(default_factory=dict)
+    """What a request for so many draws may take, once it has been asked for."""
     refused: Denied | None = None
     """Why draws that have not been sent yet need not be."""
 
@@ -60,7 +62,9 @@ class Ask:
 
     def bill(self, *, draws: int = 1) -> Bill:
         """The bill of one request for so many draws."""
-        return Bill(most=at_most(self.prompt, self.request, draws=draws), price=self.price, by=self.by)
+        if draws not in self.most:
+            self.most[draws] = at_most(self.prompt, self.request, draws=draws)
+        return Bill(most=self.most[draws], price=self.price, by=self.by)
 
     def still(self) -> None:
         """Raise the DrawError of a draw that nobody needs any more, or that would be refused as others were."""

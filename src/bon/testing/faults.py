@@ -28,6 +28,8 @@ class Fault:
     """`(k, s)`: after k bytes of the body, s seconds of silence."""
     cut: int | None = None
     """The connection closes after this many bytes of the body."""
+    pieces: Sequence[int] = ()
+    """The body is written in pieces of so many bytes, these sizes over and over."""
     reset: Literal["before", "after"] | None = None
     """The connection is reset, before or after the headers."""
     no_finish: bool = False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from http import HTTPStatus
 from types import TracebackType
 
 from bon.errors import CapReached, RateLimited, TimedOut
@@ -15,6 +14,8 @@ __all__ = ["Attempt"]
 
 _OVERLOADED = frozenset({429, 503, 529})
 """HTTP statuses of an endpoint that has more to do than it can."""
+_OVERLOADS = (RateLimited, TimedOut)
+"""The same where it says so inside of an answer, or not at all."""
 _NOTHING_LEFT = 0.01
 """Seconds: timers are not more exact."""
 
@@ -73,11 +74,11 @@ class Attempt:
         return self
 
     def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
-        if self.status in _OVERLOADED or isinstance(error, RateLimited | TimedOut):
-            self._pace.learn(self._era, overloaded=True)
-        elif error is None:
-            self._pace.learn(self._era, overloaded=False)
-        refused = self.status >= HTTPStatus.MULTIPLE_CHOICES
+        if error is None:
+            self._pace.succeeded(self._era)
+        elif self.status in _OVERLOADED or isinstance(error, _OVERLOADS):
+            self._pace.overloaded(self._era)
+        refused = self.status >= 300
         paid = self._bill.paid if self._bill is not None else None
         used = 0 if refused else None if paid is None else paid.total_tokens
         self._pace.give_back(self._entry, sent=self.sent, used=used)

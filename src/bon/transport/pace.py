@@ -79,7 +79,7 @@ class Pace:
         with self._lock:
             self._stale = False
             limits = strictest(tuple(self._stated.values()))
-            self.slots.rates.rpm, self.slots.rates.tpm = limits.rpm, limits.tpm
+            self.slots.rates.limit(rpm=limits.rpm, tpm=limits.tpm)
             self._adaptive = limits.adaptive
             self.concurrency.bound(limits.slots)
             width = self.concurrency.limit if limits.adaptive else limits.slots
@@ -94,14 +94,13 @@ class Pace:
         longer. `most` is what the call may take at the most; `spread` gives the seconds by which those who waited for
         the end of a pause are scattered.
         """
-        clock = asyncio.get_running_loop().time
         while True:
-            pause = self._not_before - clock()
+            pause = self._pause_left()
             if pause <= 0:
                 if self._stale:
                     self._restrict()
                 entry = await self.slots.acquire(self._estimate(most))
-                if self._not_before <= clock():
+                if self._pause_left() <= 0:
                     return entry, left
                 self.give_back(entry, sent=False)
                 continue
@@ -121,13 +120,23 @@ class Pace:
             self._typical += _NEWS * (used - self._typical)
             self.slots.correct(entry, used)
 
-    def learn(self, era: int, *, overloaded: bool) -> None:
-        """A call of this era of `concurrency` was answered, or met a sign of overload; it still has its slot."""
+    def _pause_left(self) -> float:
+        return self._not_before - asyncio.get_running_loop().time() if self._not_before else 0.0
+
+    def succeeded(self, era: int) -> None:
+        """A call of this era of `concurrency` was answered; it still has its slot."""
+        if self.concurrency.limit < self.concurrency.most:
+            self._learn(self.concurrency.succeeded, era)
+
+    def overloaded(self, era: int) -> None:
+        """A call of this era of `concurrency` met a sign of overload; it still has its slot."""
+        self._learn(self.concurrency.overloaded, era)
+
+    def _learn(self, lesson: Callable[..., None], era: int) -> None:
         if not self._adaptive:
             return
         with self._lock:
-            teach = self.concurrency.overloaded if overloaded else self.concurrency.succeeded
-            teach(era, under_way=self.slots.taken)
+            lesson(era, under_way=self.slots.taken)
             width = self.concurrency.limit
         if width != self.slots.limit:
             self.slots.resize(width)
@@ -138,8 +147,9 @@ class Pace:
 
     def earn_retry(self) -> None:
         """A call begins."""
-        with self._lock:
-            self.retries.earn()
+        if not self.retries.full:
+            with self._lock:
+                self.retries.earn()
 
     def spend_retry(self) -> bool:
         """Whether the endpoint may be sent one more retry; it is counted."""

@@ -79,6 +79,10 @@ class RetryBudget:
         """Of a retry, that a call earns."""
         self.left = stock
 
+    @property
+    def full(self) -> bool:
+        return self.left >= self.stock
+
     def earn(self) -> None:
         """A call begins."""
         self.left = min(self.stock, self.left + self.share)

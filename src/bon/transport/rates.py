@@ -32,14 +32,14 @@ class Rates:
     """
 
     def __init__(self, *, rpm: int | None = None, tpm: int | None = None) -> None:
-        self.rpm = rpm
-        self.tpm = tpm
+        self.limit(rpm=rpm, tpm=tpm)
         self._log: deque[Entry] = deque()
         self._tokens = 0
 
-    @property
-    def limited(self) -> bool:
-        return self.rpm is not None or self.tpm is not None
+    def limit(self, *, rpm: int | None, tpm: int | None) -> None:
+        """Other limits from now on."""
+        self.rpm, self.tpm = rpm, tpm
+        self.limited = rpm is not None or tpm is not None
 
     def opens(self, tokens: int, now: float) -> float:
         """From when on a call of so many tokens may go, in the clock of `now`; `now` or earlier: at once."""

@@ -38,14 +38,16 @@ class Slots:
 
     async def acquire(self, tokens: int = 0) -> Entry | None:
         """Take a slot for a call of about so many tokens, in the order of asking; its entry in the log of `rates`."""
-        loop = asyncio.get_running_loop()
         with self._lock:
             if not self._waiting and self.taken < self.limit:
-                now = loop.time()
-                if not self.rates.limited or self.rates.opens(tokens, now) <= now:
+                if not self.rates.limited:
+                    self.taken += 1
+                    return None
+                now = asyncio.get_running_loop().time()
+                if self.rates.opens(tokens, now) <= now:
                     self.taken += 1
                     return self.rates.take(tokens, now)
-            waiter = _Waiter(loop, tokens)
+            waiter = _Waiter(asyncio.get_running_loop(), tokens)
             self._waiting.append(waiter)
         try:
             self._serve()

@@ -8,7 +8,7 @@ import struct
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import cycle, pairwise
 from typing import Any, TypeAlias
 
 import msgspec
@@ -24,14 +24,15 @@ Answers: TypeAlias = Sequence[str | Answer] | Callable[[Mapping[str, Any], int],
 """The answers in order of the choices served, over and over; or a function of the request and the choice's number."""
 
 _NO_FAULT = Fault()
+_TOO_MANY = Fault(status=429)
 
 
 class FaultServer:
     """`async with FaultServer(answers=..., faults=...) as server:` listens on `server.url` of this machine.
 
     Serves /v1/chat/completions (with and without stream), /v1/models, and its ledger at /ledger. It honours `n`,
-    max_tokens, logprobs, top_logprobs and stream_options unless a fault says otherwise; a token is a word. Nothing in
-    it is random but what `faults` draw from their own seed.
+    max_tokens, logprobs, top_logprobs and stream_options unless a fault says otherwise; a token is a word. It bills an
+    answer in full when it begins to write it. Nothing in it is random but what `faults` draw from their own seed.
     """
 
     def __init__(
@@ -40,16 +41,20 @@ class FaultServer:
         answers: Answers | None = None,
         faults: Faults = None,
         pace: float = 0.0,
+        capacity: int | None = None,
         models: Sequence[str] = ("test-model",),
         port: int = 0,
     ) -> None:
         self.ledger = Ledger()
         self.faults = faults
+        self.capacity = capacity
+        """How many calls it serves at once; more are answered with 429. It may change while it serves."""
         self._answers = answers if answers is not None else lambda _, number: f"answer {number}"
         self._pace = pace
         self._models = tuple(models)
         self._port = port
         self._served = 0
+        self._serving = 0
         self._runner: web.AppRunner | None = None
 
     @property
@@ -77,15 +82,19 @@ class FaultServer:
         body = msgspec.json.decode(await request.read())
         number = len(self.ledger)
         fault = schedule(self.faults)(number)
+        if self.capacity is not None and self._serving >= self.capacity:
+            fault = _TOO_MANY
         headers = {name.lower(): value for name, value in request.headers.items()}
         self.ledger.begin(Call(number=number, request=body, headers=headers, started=time.monotonic(), fault=fault))
         end = "aborted"
+        self._serving += 1
         try:
             response = await self._serve(request, body, number, fault or _NO_FAULT)
             end = "broken" if response is None else "finished"
         except ConnectionError:  # the client went away while we were writing
             response = None
         finally:
+            self._serving -= 1
             self.ledger.update(number, end=end, ended=time.monotonic())
         return response or web.Response()  # where the connection is gone, nobody will see this
 
@@ -127,13 +136,13 @@ class FaultServer:
         """Write the body; False where a fault cuts it short."""
         size = sum(map(len, pieces))
         stall_at, silence = fault.stall or (None, 0.0)
-        for offset, part in _split(pieces, {fault.cut, stall_at}):
+        for offset, part in _split(_cut(pieces, fault.pieces), {fault.cut, stall_at}):
             if offset == fault.cut:
                 return False
             if offset == stall_at:
                 await asyncio.sleep(silence)
             await response.write(part)
-            if pace:
+            if pace or fault.pieces:
                 await asyncio.sleep(pace)
         return size != fault.cut
 
@@ -169,6 +178,20 @@ class FaultServer:
             "prompt_tokens": ledger.billed.prompt_tokens,
             "completion_tokens": ledger.billed.completion_tokens,
         }
+
+
+def _cut(pieces: Sequence[bytes], sizes: Sequence[int]) -> Sequence[bytes]:
+    """The same bytes in pieces of these sizes, over and over; as they are without sizes."""
+    if not sizes:
+        return pieces
+    whole, begin = b"".join(pieces), 0
+    cut: list[bytes] = []
+    for size in cycle(sizes):
+        if begin >= len(whole):
+            return cut
+        cut.append(whole[begin : begin + size])
+        begin += size
+    return cut
 
 
 def _split(pieces: Sequence[bytes], marks: Collection[int | None]) -> Iterator[tuple[int, bytes]]:
