@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import html
+import json
+from urllib.parse import quote, quote_plus
+
 import pytest
 
 from bon.errors import UsageError
@@ -71,3 +75,25 @@ def test_proxies_of_the_environment_but_never_to_this_machine(monkeypatch: pytes
         "https://inside.example/v1",
     ):
         assert Address.read(near).proxy is None
+
+
+def test_a_proxy_is_told_its_own_password_and_no_error_holds_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", "http://ann:c%40nary%2Fpw@proxy:3128")
+    monkeypatch.setenv("http_proxy", "http://ann:c%40nary%2Fpw@proxy:3128")
+    credentials = "Basic YW5uOmNAbmFyeS9wdw=="
+    tunnelled, plain = Address.read("https://api.example/v1", key="k-secret"), Address.read("http://api.example/v1")
+    for address in (tunnelled, plain):
+        assert str(address.proxy) == "http://proxy:3128", "connections show their proxy when they break"
+        for spelling in ("c@nary/pw", "c%40nary%2Fpw", "c%40nary/pw", "YW5uOmNAbmFyeS9wdw=="):
+            assert "nary" not in address.clean(f"407 of {spelling}")
+            assert "bmFyeS" not in address.clean(f"407 of {spelling}")
+    assert tunnelled.proxy_headers == {"Proxy-Authorization": credentials}, "and not the key of the endpoint"
+    assert "Proxy-Authorization" not in tunnelled.headers, "who is behind the tunnel is not told"
+    assert plain.headers["Proxy-Authorization"] == credentials
+
+
+def test_a_secret_is_taken_out_however_it_is_spelled() -> None:
+    key = 'a&b+c/"d" <e>=%41'
+    address = Address.read("http://h/v1", key=key)
+    for spelled in (key, quote(key), quote(key, safe=""), quote_plus(key), html.escape(key), json.dumps(key)[1:-1]):
+        assert address.clean(f"you sent {spelled}, which is wrong") == "you sent [secret], which is wrong"

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import html
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from urllib.parse import quote, quote_plus
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
@@ -30,6 +33,9 @@ class Address:
     base: URL
     headers: Mapping[str, str]
     proxy: URL | None
+    """Without the credentials in it: what connects would show them in its errors."""
+    proxy_headers: Mapping[str, str]
+    """What the proxy is told where it makes a tunnel; `headers` are for who is behind it."""
     secrets: tuple[str, ...]
     name: str
 
@@ -57,10 +63,22 @@ class Address:
             if not (value.isprintable() and value.isascii()):
                 raise UsageError(f"the value of the header {header!r} has characters that no header can hold")
         proxy = _proxy(base)
-        secrets = {key, given.password, proxy and proxy.password, sent.get("Authorization", "").partition(" ")[2]}
+        secrets = {key, given.password, sent.get("Authorization", "").partition(" ")[2]}
         secrets.update((headers or {}).values(), base.query.values())
-        known = sorted((s for s in secrets if s and len(s) >= _SHORTEST_SECRET), key=len, reverse=True)
-        return cls(base=base, headers=sent, proxy=proxy, secrets=tuple(known), name=str(base.with_query(None)))
+        tunnel: dict[str, str] = {}
+        if proxy is not None and proxy.user is not None:
+            secrets.add(proxy.password)
+            credentials = aiohttp.encode_basic_auth(proxy.user, proxy.password or "")
+            (tunnel if base.scheme == "https" else sent)["Proxy-Authorization"] = credentials
+            secrets.add(credentials.partition(" ")[2])
+        return cls(
+            base=base,
+            headers=sent,
+            proxy=proxy and proxy.with_user(None),
+            proxy_headers=tunnel,
+            secrets=_spellings(secrets),
+            name=str(base.with_query(None)),
+        )
 
     @property
     def identity(self) -> str:
@@ -75,6 +93,24 @@ class Address:
     def clean(self, text: str) -> str:
         """The text on one line, shortened, without secrets."""
         return redact(text, self.secrets)
+
+
+def _spellings(secrets: Iterable[str | None]) -> tuple[str, ...]:
+    """Secrets as others may repeat them, longest first: as they are, and as URLs, forms, HTML and JSON hold them."""
+    spelled = {
+        spelling
+        for secret in secrets
+        if secret and len(secret) >= _SHORTEST_SECRET
+        for spelling in (
+            secret,
+            quote(secret),
+            quote(secret, safe=""),
+            quote_plus(secret),
+            html.escape(secret),
+            json.dumps(secret)[1:-1],
+        )
+    }
+    return tuple(sorted(spelled, key=len, reverse=True))
 
 
 def _proxy(base: URL) -> URL | None:

@@ -23,7 +23,7 @@ from bon.transport.limits import Limits
 from bon.transport.pace import Pace
 from bon.transport.policy import Retries, Timeouts, retry_after
 from bon.transport.refusals import BREAKS, broken, refusal, said
-from bon.transport.sessions import Sessions, session_of, timeout_of
+from bon.transport.sessions import Sessions, headers_of, session_of, timeout_of
 from bon.transport.sse import EventReader
 
 __all__ = ["Endpoint"]
@@ -79,6 +79,7 @@ class Endpoint:
         self._timeouts = timeouts or Timeouts()
         self._calls = Calls(self.pace, retries=retries or Retries(), total=self._timeouts.total, hook=hook)
         self._whole_timeout = timeout_of(self._timeouts, self._timeouts.total)
+        self._headers: dict[str, Any] = dict(headers_of(self._address))
         self._urls: dict[str, URL] = {}
         self._sessions = Sessions(partial(session_of, self._address, self._whole_timeout))
 
@@ -164,7 +165,7 @@ class Endpoint:
 
     def unreadable(self, body: bytes, error: Exception) -> BadReply:
         """The error of an answer that is not what it should be."""
-        begins = self._address.clean(body[:2000].decode("utf-8", errors="replace")) or "nothing"
+        begins = self._address.clean(body.decode("utf-8", errors="replace")) or "nothing"
         return BadReply(f"{self.name} gave an answer that cannot be read ({self._address.clean(str(error))}): {begins}")
 
     def close(self) -> None:
@@ -182,7 +183,7 @@ class Endpoint:
         try:
             session = await self._sessions.current()
             attempt.start()
-            response = await session.post(url, data=data, timeout=timeout, allow_redirects=False)
+            response = await session.post(url, data=data, timeout=timeout, allow_redirects=False, **self._headers)
         except BREAKS as error:
             attempt.sent = not isinstance(error, _NOT_SENT)
             raise self._broken(error, begun=False) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import TypeAlias
 
 import aiohttp
@@ -12,7 +12,7 @@ import aiohttp
 from bon.transport.address import Address
 from bon.transport.policy import Timeouts
 
-__all__ = ["Sessions", "session_of", "timeout_of"]
+__all__ = ["Sessions", "headers_of", "session_of", "timeout_of"]
 
 _PATIENCE = 5.0
 """Seconds that `close` waits for another thread's loop to let go of its sockets."""
@@ -65,14 +65,23 @@ class Sessions:
 
 
 def session_of(address: Address, timeout: aiohttp.ClientTimeout) -> aiohttp.ClientSession:
-    """A session on the running loop, for an address."""
+    """A session on the running loop, for an address.
+
+    Behind a proxy the headers go with each request (`headers_of`): a session's own are told to the proxy too, which
+    would learn the key of the endpoint.
+    """
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0),  # the slots are the limit
         cookie_jar=aiohttp.DummyCookieJar(),
-        headers=address.headers,
+        headers=address.headers if address.proxy is None else None,
         proxy=address.proxy,
         timeout=timeout,
     )
+
+
+def headers_of(address: Address) -> dict[str, Mapping[str, str]]:
+    """What each request of such a session is given, as keyword arguments."""
+    return {} if address.proxy is None else {"headers": address.headers, "proxy_headers": address.proxy_headers}
 
 
 def timeout_of(timeouts: Timeouts, total: float) -> aiohttp.ClientTimeout:
