@@ -28,6 +28,7 @@ from bon.generate.embedded.wire import (
     read_frame,
     write_frame,
 )
+from bon.models.environment import for_workers
 
 __all__ = ["Listener", "WorkerProcess"]
 
@@ -133,6 +134,7 @@ class _Run:
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=errors,
+                    env=for_workers(),
                     start_new_session=True,  # Ctrl-C in the terminal is for us alone
                 )
             except OSError as error:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from bon.errors import ModelError
+from bon.models.environment import for_workers
 
 __all__ = ["Address", "ServerProcess"]
 
@@ -97,6 +98,7 @@ class ServerProcess:
             text=True,
             encoding="utf-8",
             errors="replace",
+            env=for_workers(),
             start_new_session=True,  # Ctrl-C is ours to handle, not the worker's
         )
         self._words.clear()
