@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bon.errors import DataError, DrawError, UsageError
+from bon.errors import DataError, DrawError, TimedOut, UsageError
 from bon.generate.replay import Replay
 from bon.protocols import StreamingGenerator
 from bon.store.pools import append_pool, write_pools
@@ -83,7 +83,7 @@ async def test_a_draw_is_streamed_in_one_piece(replay: Replay) -> None:
     assert isinstance(replay, StreamingGenerator)
     (delta,) = [delta async for delta in replay.stream(_prompt("p"), 0)]
     assert (delta.text, delta.reasoning, delta.candidate) == ("a", "hm", _POOL.candidates[0])
-    with pytest.raises(DrawError, match="TimedOut: too slow"):
+    with pytest.raises(TimedOut, match="too slow"):
         [delta async for delta in replay.stream(_prompt("p"), 2)]
     with pytest.raises(DrawError, match="no draw 9"):
         [delta async for delta in replay.stream(_prompt("p"), 9)]
