@@ -23,6 +23,8 @@ _WINDOW = 100
 """Latencies that are remembered."""
 _FEWEST = 20
 """Latencies that must be known before any is called slow."""
+_ROUNDING = 1 + 1e-6
+"""What takes as long as others is not slow, whatever a clock makes of the last digits."""
 _SHARE = 0.1
 """Of the draws that get a spare, at the most."""
 
@@ -108,7 +110,7 @@ class Hedged:
         with self._lock:
             self._draws += 1
             known = sorted(self._latencies)
-        return known[math.ceil(self.quantile * len(known)) - 1] if len(known) >= _FEWEST else None
+        return known[math.ceil(self.quantile * len(known)) - 1] * _ROUNDING if len(known) >= _FEWEST else None
 
     def _may_spare(self) -> bool:
         """Whether there is a spare for one more draw; it is counted. None while calls queue: it would queue behind."""
