@@ -13,6 +13,7 @@ from bon.generate.request import DEFAULT_N, DEFAULT_REQUEST
 from bon.protocols import Budget, Generator, Selector
 from bon.registry.budgets import BUDGETS
 from bon.registry.built import BuiltBudget, BuiltGenerator, BuiltScorer, BuiltSelector
+from bon.registry.caching import cached_generator, cached_scorer, checked_mode
 from bon.registry.config import Config, load_config
 from bon.registry.generators import GENERATORS
 from bon.registry.kinds import Kind, attribute_of, find_kind, find_module, refuse_surplus
@@ -42,8 +43,11 @@ class Builder:
         n: int | None = None,
         hook: Hook = no_hook,
         progress: Callable[[str, int, int | None], None] | None = None,
+        cache: str | None = None,
     ) -> None:
         self.config = load_config() if config is None else config
+        self.cache = self.config.cache if cache is None else replace(self.config.cache, mode=checked_mode(cache))
+        """How the response cache is used by what is built: "read", "write", "refresh" or "off"."""
         self.n: int = n if n is not None else self.config.defaults.get("n", DEFAULT_N)
         """How many candidates a run draws where its budget does not say."""
         self.hook = hook
@@ -61,22 +65,28 @@ class Builder:
             if isinstance(spec, BuiltGenerator):
                 return spec
             name = _name(spec)
-            return BuiltGenerator(metered(spec, price=self.config.prices.get(name)), spec="", name=name)
+            return BuiltGenerator(self._paid_and_kept(spec, name), spec="", name=name)
         found, thing = self._make("generator", spec, options)
         if not callable(thing):
             raise SpecError(
                 f"{spec!r} is {thing!r:.80}, which cannot be called; a generator is a function or an object"
             )
         name = getattr(thing, "name", "") or found.name
-        paid = metered(thing, price=self.config.prices.get(name))
-        return BuiltGenerator(paid, spec=found.canonical, name=name)
+        return BuiltGenerator(self._paid_and_kept(thing, name), spec=found.canonical, name=name)
+
+    def _paid_and_kept(self, generator: Generator, name: str) -> Generator:
+        """A generator that pays for its draws, and whose draws are kept: one that is found is not paid for."""
+        return cached_generator(metered(generator, price=self.config.prices.get(name)), self.cache)
 
     def scorer(self, spec: str | ScorerLike, **options: Any) -> BuiltScorer:
         """The scorer that a spec names; plain functions (prompt, candidate) are lifted."""
         if not isinstance(spec, str):
-            return spec if isinstance(spec, BuiltScorer) else BuiltScorer(as_scorer(spec), spec="", name=_name(spec))
+            if isinstance(spec, BuiltScorer):
+                return spec
+            return BuiltScorer(cached_scorer(as_scorer(spec), self.cache), spec="", name=_name(spec))
         found, thing = self._make("scorer", spec, options)
-        return BuiltScorer(as_scorer(thing), spec=found.canonical, name=found.options.get("name", found.name))
+        scorer = cached_scorer(as_scorer(thing), self.cache)
+        return BuiltScorer(scorer, spec=found.canonical, name=found.options.get("name", found.name))
 
     def selector(self, spec: str | Selector, **options: Any) -> BuiltSelector:
         """The selector that a spec names."""

@@ -11,11 +11,13 @@ from typing import Any
 
 from bon.errors import UsageError
 from bon.ledger import Price
+from bon.registry.caching import CacheSettings, read_cache
 from bon.registry.prices import read_prices
 
 __all__ = ["REQUEST_FIELDS", "Config", "load_config"]
 
 _SEAMS = ("generators", "scorers", "selectors", "budgets")
+_SECTIONS = ("defaults", "prices", "cache", *_SEAMS)
 REQUEST_FIELDS = ("temperature", "top_p", "max_tokens", "seed")
 """The request fields that bon.toml, the environment and the command line can set."""
 _DEFAULTS = ("generator", "scorer", "select", "extract", "n", *REQUEST_FIELDS)
@@ -33,6 +35,7 @@ class Config:
     """By seam ("generators", "scorers", "selectors", "budgets") and name: the table that describes the thing."""
     prices: Mapping[str, Price] = field(default_factory=dict)
     """By model, or by the name of a generator of yours."""
+    cache: CacheSettings = field(default_factory=CacheSettings)
 
     @property
     def request(self) -> dict[str, Any]:
@@ -43,8 +46,9 @@ class Config:
 def load_config(environment: Mapping[str, str] = os.environ) -> Config:
     """Read bon.toml (the file that BON_CONFIG names, else the one in the current folder) and the BON_* variables.
 
-    BON_GENERATOR, BON_SCORER, BON_SELECT, BON_EXTRACT, BON_N, BON_TEMPERATURE, BON_TOP_P, BON_MAX_TOKENS and BON_SEED
-    win over the file. Raises `UsageError` for a file that is named but missing, is not TOML, or has an unknown key.
+    BON_GENERATOR, BON_SCORER, BON_SELECT, BON_EXTRACT, BON_N, BON_TEMPERATURE, BON_TOP_P, BON_MAX_TOKENS, BON_SEED,
+    BON_CACHE_MODE and BON_CACHE_SIZE win over the file. Raises `UsageError` for a file that is named but missing, is
+    not TOML, or has an unknown key.
     """
     named = environment.get("BON_CONFIG")
     path = Path(named or "bon.toml")
@@ -61,20 +65,21 @@ def load_config(environment: Mapping[str, str] = os.environ) -> Config:
         defaults=defaults,
         named={seam: data.get(seam, {}) for seam in _SEAMS},
         prices=read_prices(path, data.get("prices", {})),
+        cache=read_cache(path, data.get("cache", {}), environment),
     )
 
 
 def _check(path: Path, data: Mapping[str, Any]) -> None:
     """Refuse what is not as it should be, naming it."""
     for section, table in data.items():
-        if section not in ("defaults", "prices", *_SEAMS):
-            raise UsageError(f"{path}: unknown section {section!r}; there are defaults, prices, {', '.join(_SEAMS)}")
+        if section not in _SECTIONS:
+            raise UsageError(f"{path}: unknown section {section!r}; there are {', '.join(_SECTIONS)}")
         if not isinstance(table, dict):
             raise UsageError(f"{path}: {section!r} is {table!r}; it must be a section: [{section}]")
         for key, value in table.items():
             if section == "defaults":
                 _check_default(path, key, value)
-            elif not isinstance(value, dict):
+            elif section != "cache" and not isinstance(value, dict):
                 header, below = (
                     (f'[prices."{key}"]', "prompt = ..., completion = ...")
                     if section == "prices"
