@@ -16,16 +16,22 @@ import multiprocessing.connection
 import os
 import resource
 import statistics
+import tempfile
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
+from pathlib import Path
 
 import aiohttp
 import msgspec
 
+from bon.api import make_job
+from bon.api.files import sample_file
 from bon.budgets import Fixed
 from bon.engine import Plan, run_many
 from bon.generate.openai import OpenAIGenerator
+from bon.ledger import Caps, Ledger, Price
 from bon.protocols import Scorer
+from bon.registry import Builder, Config
 from bon.score import heuristic
 from bon.types import Candidate, Prompt
 
@@ -162,6 +168,22 @@ async def engine_scoring(url: str, calls: int) -> None:
         SCORERS.reset(token)
 
 
+async def everything(url: str, calls: int) -> None:
+    """`bon sample` over a file: journal, a ledger with caps, limits, the heuristic scorer, pools in order on disk."""
+    caps = Caps(tokens=10**12, calls=10**9, money=10**6)
+    prompts = [Prompt(id=str(i), messages=MESSAGES) for i in range(calls // 8)]
+    with tempfile.TemporaryDirectory() as folder:
+        generator = OpenAIGenerator("m", url=url, price=Price(prompt=1e-6, completion=2e-6))
+        job = make_job(Builder(Config(), n=8), generator=generator, scorer="heuristic")
+        ledger = Ledger(caps)
+        async for progress in sample_file(prompts, Path(folder, "o"), job, concurrency=AT_ONCE // 8, ledger=ledger):
+            if progress.empty:
+                raise RuntimeError("draws failed")
+        generator.close()
+        if ledger.spent.calls != calls:
+            raise RuntimeError(f"{ledger!r} counted {ledger.spent.calls} calls of {calls}")
+
+
 SCORERS: ContextVar[dict[str, Scorer]] = ContextVar("scorers", default={})  # noqa: B039  # nobody changes it
 
 CONTENDERS: dict[str, Callable[[str, int], Awaitable[None]]] = {
@@ -171,6 +193,7 @@ CONTENDERS: dict[str, Callable[[str, int], Awaitable[None]]] = {
     "OpenAIGenerator, n=8": generator_by_eight,
     "engine, best-of-8": engine,
     "engine, scoring too": engine_scoring,
+    "engine, everything on": everything,
 }
 
 

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -20,16 +21,17 @@ from bon.types import Candidate, Prompt, Score, Spent
 __all__ = ["Begun", "Journal", "journal_path"]
 
 _SCHEMA = """
-    CREATE TABLE entries (id INTEGER PRIMARY KEY, prompt TEXT NOT NULL, kind TEXT NOT NULL, body BLOB NOT NULL);
+    CREATE TABLE entries (id INTEGER PRIMARY KEY, prompt TEXT NOT NULL, lines BLOB NOT NULL);
     CREATE TABLE state (name TEXT PRIMARY KEY, value BLOB NOT NULL)
 """
+"""An entry is what landed of one prompt in one round of the event loop, a line of JSON each."""
 _VERSION = 1
-_INSERT = "INSERT INTO entries VALUES (?, ?, ?, ?)"
-_DELETE = "DELETE FROM entries WHERE id = ?"
+_INSERT = "INSERT INTO entries VALUES (?, ?, ?)"
+_DELETE = "DELETE FROM entries WHERE id IN (SELECT value FROM json_each(?))"
 _STATE = "INSERT OR REPLACE INTO state VALUES (?, ?)"
 
 _ABOUT, _DRAW, _POOL, _SCORES = "about", "draw", "pool", "scores:"
-"""Kinds of entries; behind the last one follows the scorer's name."""
+"""Kinds of lines; behind the last one follows the scorer's name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +43,14 @@ class Begun:
     """By the scorer's name and the candidate's index."""
 
 
+class _Line(NamedTuple):
+    """Where a line lies."""
+
+    entry: int
+    place: int
+    kind: str
+
+
 def journal_path(output: PathLike) -> Path:
     """Where the journal of an output lies: beside it."""
     return Path(f"{os.fspath(output)}.journal")
@@ -50,7 +60,7 @@ class Journal:
     """What a run has paid for and not yet put into its output: killing it at any moment loses none of it.
 
     `hear` is a hook for the engine: each candidate and each score is recorded when it lands, and committed before
-    anything that is started because of it runs (both wait for the event loop's next round, in this order). `begun`
+    anything that is started because of it runs (both wait for the event loop's next round, in this order). `begin`
     gives back what an earlier run recorded; `park` keeps a finished pool whose turn in the output has not come;
     `forget` lets go of what lies in the output. `spent` is what all runs of this output have spent.
 
@@ -61,17 +71,23 @@ class Journal:
     def __init__(self, output: PathLike) -> None:
         self.path = journal_path(output)
         self._database = Database(self.path, schema=_SCHEMA, version=_VERSION, exclusive=True)
-        self._database.before_commit = self._note_spent
-        self._entries: dict[str, list[tuple[int, str]]] = {}
-        """By prompt: the id and the kind of each entry. Only prompts under way have any, so this stays small."""
+        self._database.before_commit = self._close_round
+        self._lines: dict[str, list[_Line]] = {}
+        """By prompt. Only prompts under way have any, so this stays small."""
+        self._about: dict[str, str] = {}
+        self._open: dict[str, tuple[int, list[bytes]]] = {}
+        """By prompt: the entry of this round, with its number."""
+        self._gone: list[int] = []
+        """Entries to delete."""
         self._last = 0
-        for id_, prompt, kind in self._database.each("SELECT id, prompt, kind FROM entries ORDER BY id"):
-            self._entries.setdefault(prompt, []).append((id_, kind))
-            self._last = id_
-        self._found = frozenset(self._entries)
-        self._stored = found = self._read_spent()
-        self._spent: Callable[[], Spent] = lambda: found
-        self._about: dict[str, bytes] = {}
+        for entry, prompt_id, lines in self._database.each("SELECT id, prompt, lines FROM entries ORDER BY id"):
+            kinds = (_line.decode(line)[0] for line in lines.split(b"\n"))
+            found = self._lines.setdefault(prompt_id, [])
+            found.extend(_Line(entry, place, kind) for place, kind in enumerate(kinds))
+            self._last = entry
+        self._found = frozenset(self._lines)
+        self._stored = stored = self._read_spent()
+        self._spent: Callable[[], Spent] = lambda: stored
 
     def on_failure(self, told: Callable[[StoreError], None]) -> None:
         """Have somebody told as soon as the disk refuses a write."""
@@ -80,7 +96,7 @@ class Journal:
     @property
     def empty(self) -> bool:
         """Whether everything that was recorded lies in the output by now."""
-        return not self._entries
+        return not self._lines
 
     def resume_from(self, spent: Spent) -> None:
         """What the runs of this output spent before it had this journal."""
@@ -106,26 +122,29 @@ class Journal:
         `given` are the candidates that a run starts from, which scores are of.
         """
         about = _digest(prompt, given)
-        found = self._entries.get(prompt.id, []) if prompt.id in self._found else []
-        if found and not any(kind == _ABOUT and self._body(id_) == about for id_, kind in found):
+        found = self._lines.get(prompt.id, []) if prompt.id in self._found else []
+        if found and not any(
+            line.kind == _ABOUT and _text.decode(self._payload(prompt.id, line)) == about for line in found
+        ):
             self.forget([prompt.id])
             found = []
         self._about[prompt.id] = about
         draws: dict[int, Candidate] = {}
         scores: dict[str, dict[int, Score]] = {}
-        for id_, kind in found:
-            if kind == _DRAW:
-                candidate = _draw.decode(self._body(id_))
+        for line in found:
+            if line.kind == _DRAW:
+                candidate = _draw.decode(self._payload(prompt.id, line))
                 draws[candidate.index] = candidate
-            elif kind.startswith(_SCORES):
-                scores.setdefault(kind.removeprefix(_SCORES), {}).update(_scores.decode(self._body(id_)))
+            elif line.kind.startswith(_SCORES):
+                name = line.kind.removeprefix(_SCORES)
+                scores.setdefault(name, {}).update(_scores.decode(self._payload(prompt.id, line)))
         return Begun(candidates=tuple(draws[index] for index in sorted(draws)), scores=scores)
 
     def hear(self, event: Event) -> None:
         """Record what has landed; failures are not, for they are tried again."""
         if isinstance(event, Drawn):
             if isinstance(event.draw, Candidate):
-                self._put(event.prompt_id, _DRAW, encode(event.draw))
+                self._put(event.prompt_id, _DRAW, event.draw)
         elif isinstance(event, Scored):
             failed = {failure.index for failure in event.failures}
             kept = [
@@ -134,31 +153,30 @@ class Journal:
                 if None not in failed and index not in failed
             ]
             if kept:
-                self._put(event.prompt_id, f"{_SCORES}{event.scorer}", encode(kept))
+                self._put(event.prompt_id, f"{_SCORES}{event.scorer}", kept)
 
     def park(self, prompt_id: str, line: bytes) -> None:
         """Keep the line of a finished pool until its turn has come; it stands for all that was recorded of it."""
-        for id_, _ in self._entries.pop(prompt_id, ()):
-            self._database.write(_DELETE, (id_,))
-        self._put(prompt_id, _POOL, line)
+        self._bury(prompt_id)
+        self._put(prompt_id, _POOL, msgspec.Raw(line))
 
     def parked(self, prompt_id: str) -> bytes | None:
         """The line of a finished pool, if there is one."""
-        for id_, kind in reversed(self._entries.get(prompt_id, [])):
-            if kind == _POOL:
-                return self._body(id_)
+        for line in reversed(self._lines.get(prompt_id, [])):
+            if line.kind == _POOL:
+                return self._payload(prompt_id, line)
         return None
 
     def forget(self, prompt_ids: Iterable[str]) -> None:
         """Let go of prompts whose pools lie in the output."""
         for prompt_id in prompt_ids:
             self._about.pop(prompt_id, None)
-            for id_, _ in self._entries.pop(prompt_id, ()):
-                self._database.write(_DELETE, (id_,))
+            self._bury(prompt_id)
+        self._database.schedule()
 
     def clear(self) -> None:
         """Let go of everything, what was spent included: the output is begun again."""
-        self.forget(list(self._entries))
+        self.forget(list(self._lines))
         self.follow(Spent)
         self.flush()
 
@@ -176,27 +194,37 @@ class Journal:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
-    def _put(self, prompt_id: str, kind: str, body: bytes) -> None:
-        entries = self._entries.get(prompt_id)
-        if entries is None:
-            entries = self._entries[prompt_id] = []
-            self._insert(entries, prompt_id, _ABOUT, self._about.get(prompt_id, b""))
-        self._insert(entries, prompt_id, kind, body)
+    def _put(self, prompt_id: str, kind: str, payload: Any) -> None:
+        if prompt_id not in self._lines:
+            self._lines[prompt_id] = []
+            self._put(prompt_id, _ABOUT, self._about.get(prompt_id, ""))
+        if prompt_id not in self._open:
+            self._last += 1
+            self._open[prompt_id] = (self._last, [])
+        entry, lines = self._open[prompt_id]
+        self._lines[prompt_id].append(_Line(entry, len(lines), kind))
+        lines.append(encode((kind, payload)))
+        self._database.schedule()
 
-    def _insert(self, entries: list[tuple[int, str]], prompt_id: str, kind: str, body: bytes) -> None:
-        self._last += 1
-        self._database.write(_INSERT, (self._last, prompt_id, kind, body))
-        entries.append((self._last, kind))
+    def _bury(self, prompt_id: str) -> None:
+        self._gone += {line.entry for line in self._lines.pop(prompt_id, ())}
+        self._open.pop(prompt_id, None)
 
-    def _body(self, id_: int) -> bytes:
-        rows = self._database.read("SELECT body FROM entries WHERE id = ?", (id_,))
-        if not rows:  # it is still in the group that is about to be committed
-            self._database.flush()
-            rows = self._database.read("SELECT body FROM entries WHERE id = ?", (id_,))
-        body: bytes = rows[0][0]
-        return body
+    def _payload(self, prompt_id: str, line: _Line) -> bytes:
+        entry, lines = self._open.get(prompt_id, (0, []))
+        if entry != line.entry:
+            ((body,),) = self._database.read("SELECT lines FROM entries WHERE id = ?", (line.entry,))
+            lines = body.split(b"\n")
+        return bytes(_line.decode(lines[line.place])[1])
 
-    def _note_spent(self) -> None:
+    def _close_round(self) -> None:
+        """Hand over what landed in this round, and what all runs have spent by now."""
+        for prompt_id, (entry, lines) in self._open.items():
+            self._database.write(_INSERT, (entry, prompt_id, b"\n".join(lines)))
+        self._open.clear()
+        if self._gone:
+            self._database.write(_DELETE, (encode(self._gone).decode(),))
+            self._gone.clear()
         spent = self._spent()
         if spent != self._stored:
             self._stored = spent
@@ -204,15 +232,18 @@ class Journal:
 
     def _read_spent(self) -> Spent:
         rows = self._database.read("SELECT value FROM state WHERE name = 'spent'")
-        return msgspec.json.decode(rows[0][0], type=Spent) if rows else Spent()
+        return _spent.decode(rows[0][0]) if rows else Spent()
 
 
+_line = msgspec.json.Decoder(tuple[str, msgspec.Raw])
+_text = msgspec.json.Decoder(str)
 _draw = msgspec.json.Decoder(Candidate)
 _scores = msgspec.json.Decoder(tuple[tuple[int, Score], ...])
+_spent = msgspec.json.Decoder(Spent)
 
 
-def _digest(prompt: Prompt, given: Iterable[Candidate]) -> bytes:
-    """What the entries of a prompt are about: the same prompt, asked in the same way, of the same candidates."""
+def _digest(prompt: Prompt, given: Iterable[Candidate]) -> str:
+    """What the lines of a prompt are about: the same prompt, asked in the same way, of the same candidates."""
     shown = [(candidate.index, candidate.text, candidate.answer) for candidate in given]
     whole = canonical([prompt.messages, prompt.request, prompt.reference, shown])
-    return hashlib.blake2b(whole, digest_size=16).digest()
+    return hashlib.blake2b(whole, digest_size=16).hexdigest()
