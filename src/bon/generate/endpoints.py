@@ -8,10 +8,15 @@ from bon.errors import UsageError
 from bon.events import Hook, tell
 from bon.transport import Endpoint, Limits, Timeouts
 
-__all__ = ["OLLAMA_URL", "OPENAI_URL", "open_endpoint"]
+__all__ = ["OLLAMA_URL", "OPENAI_URL", "open_endpoint", "url_of"]
 
 OPENAI_URL = "https://api.openai.com/v1"
 OLLAMA_URL = "http://localhost:11434/v1"
+
+
+def url_of(url: str | None) -> str:
+    """The URL itself; without one OPENAI_BASE_URL, or OpenAI's own."""
+    return (url or os.environ.get("OPENAI_BASE_URL") or OPENAI_URL).rstrip("/")
 
 
 def open_endpoint(
@@ -28,9 +33,8 @@ def open_endpoint(
     Without a URL it is OPENAI_BASE_URL, or OpenAI's own; the key in OPENAI_API_KEY goes to that URL and to no other.
     `limits` hold for all that use this URL and key in the process. Raises UsageError for OpenAI itself without a key.
     """
-    own = (os.environ.get("OPENAI_BASE_URL") or OPENAI_URL).rstrip("/")
-    url = (url or own).rstrip("/")
-    if key is None and url == own:
+    url = url_of(url)
+    if key is None and url == url_of(None):
         key = os.environ.get("OPENAI_API_KEY")
     key = (key or "").strip() or None
     if key is None and url == OPENAI_URL:

@@ -22,7 +22,7 @@ from bon.registry.selectors import SELECTORS
 from bon.registry.spec import Spec, parse_spec
 from bon.score import ScorerLike, as_scorer
 
-__all__ = ["KINDS", "Builder"]
+__all__ = ["KINDS", "Builder", "DryBuilder"]
 
 KINDS: Mapping[str, Mapping[str, Kind]] = {
     "generator": GENERATORS,
@@ -114,7 +114,10 @@ class Builder:
             return spec, attribute_of(module, spec)
         kind = find_kind(seam, spec, kinds)
         refuse_surplus(spec, kind)
-        return spec, kind.make(spec, self)
+        return spec, self._made(kind, spec)
+
+    def _made(self, kind: Kind, spec: Spec) -> Any:
+        return kind.make(spec, self)
 
     def resolved(self, seam: str, text: str, seen: tuple[str, ...] = ()) -> Spec:
         """The spec behind a text, through the names of bon.toml; a name's own keys are options of what it names."""
@@ -131,6 +134,13 @@ class Builder:
         else:
             raise SpecError(f'bon.toml: [{seam}s.{text}] needs `spec = "..."` or `kind = "..."`')
         return replace(inner, options={**inner.options, "name": text, **options})
+
+
+class DryBuilder(Builder):
+    """Builds for a run that is only planned: no model is fetched or loaded, no key is needed, nothing can be drawn."""
+
+    def _made(self, kind: Kind, spec: Spec) -> Any:
+        return (kind.plan or kind.make)(spec, self)
 
 
 def _name(thing: object) -> str:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 from bon.errors import SpecError
+from bon.ledger import Price
 from bon.protocols import Generator
 from bon.registry.prices import price_of
 from bon.registry.spec import Spec
+from bon.registry.undrawn import Undrawn
 
 if TYPE_CHECKING:
     from bon.registry.builder import Builder
     from bon.transport import Limits
 
-__all__ = ["ENDPOINT", "make_endpoint"]
+__all__ = ["ENDPOINT", "make_endpoint", "plan_endpoint"]
 
 _SECRET = re.compile(r"(?i)(.*_)?(api_?)?(key|token|secret|password|authorization)")
 _LIMITS = ("slots", "rpm", "tpm", "adaptive")
@@ -31,31 +34,67 @@ minute), tpm=N (tokens a minute). Whatever else is given is a request field."""
 
 def make_endpoint(spec: Spec, builder: Builder) -> Generator:
     """The generator that a spec of kind `openai` or `ollama` names. Raises SpecError."""
-    from bon.generate.endpoints import OLLAMA_URL, open_endpoint
+    from bon.generate.endpoints import open_endpoint
     from bon.generate.hedged import Hedged
     from bon.generate.openai import OpenAIGenerator
+
+    terms = _terms(spec, builder)
+    generator = OpenAIGenerator(
+        spec.target,
+        url=open_endpoint(spec.target, url=terms.url, key=_key(spec, terms.key_env), limits=terms.limits),
+        name=spec.name,
+        use_n=terms.use_n,
+        price=terms.price,
+        defaults=terms.defaults,
+    )
+    return Hedged(generator) if terms.hedge else generator
+
+
+def plan_endpoint(spec: Spec, builder: Builder) -> Generator:
+    """What stands for that generator in a plan; no key is needed. Raises SpecError."""
+    terms = _terms(spec, builder)
+    spares = 2 if terms.hedge else 1
+    return Undrawn(name=spec.name, defaults=terms.defaults, price=terms.price, charges=True, at_once=spares)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Terms:
+    """What a spec says of an endpoint and of the generator on it."""
+
+    url: str
+    key_env: str | None
+    limits: Limits | None
+    use_n: bool | Literal["auto"]
+    hedge: bool
+    price: Price | None
+    defaults: Mapping[str, Any]
+
+
+def _terms(spec: Spec, builder: Builder) -> _Terms:
+    from bon.generate.endpoints import OLLAMA_URL, url_of
+    from bon.transport.address import Address
 
     if not spec.target:
         raise SpecError(f"{spec.text!r} needs a model: {spec.kind}:MODEL{'[@URL]' if spec.kind == 'openai' else ''}")
     options = {key: value for key, value in spec.options.items() if key != "name"}
-    key = _key(spec, options)
-    url = spec.url or options.pop("url", None) or (OLLAMA_URL if spec.kind == "ollama" else None)
+    _refuse_secrets(spec, options)
+    key_env = options.pop("key_env", None)
+    url = url_of(spec.url or options.pop("url", None) or (OLLAMA_URL if spec.kind == "ollama" else None))
     limits = _limits(spec, options)
     use_n, hedge = options.pop("use_n", "auto"), options.pop("hedge", False)
     if use_n != "auto" and not isinstance(use_n, bool):
         raise SpecError(f"{spec.name!r}: use_n is {use_n!r}; it must be auto, true or false")
     if not isinstance(hedge, bool):
         raise SpecError(f"{spec.name!r}: hedge is {hedge!r}; it must be true or false")
-    endpoint = open_endpoint(spec.target, url=url, key=key, limits=limits)
-    generator = OpenAIGenerator(
-        spec.target,
-        url=endpoint,
-        name=spec.name,
+    return _Terms(
+        url=url,
+        key_env=key_env,
+        limits=limits,
         use_n=use_n,
-        price=price_of(spec.target, url=endpoint.name, prices=builder.config.prices),
+        hedge=hedge,
+        price=price_of(spec.target, url=Address.read(url).name, prices=builder.config.prices),
         defaults={**builder.request, **options},
     )
-    return Hedged(generator) if hedge else generator
 
 
 def _limits(spec: Spec, options: dict[str, Any]) -> Limits | None:
@@ -69,8 +108,8 @@ def _limits(spec: Spec, options: dict[str, Any]) -> Limits | None:
         raise SpecError(f"{spec.name!r}: {error}") from None
 
 
-def _key(spec: Spec, options: dict[str, Any], environment: Mapping[str, str] = os.environ) -> str | None:
-    """The API key, by the name of an environment variable only: specs are stored beside outputs, keys never are."""
+def _refuse_secrets(spec: Spec, options: Mapping[str, Any]) -> None:
+    """Keys come by the name of an environment variable only: specs are stored beside outputs, keys never are."""
     secret = next((name for name in options if _SECRET.fullmatch(name)), None)
     if secret or "@" in (spec.url or ""):
         what = f"{secret!r}" if secret else "a password in its address"
@@ -78,7 +117,9 @@ def _key(spec: Spec, options: dict[str, Any], environment: Mapping[str, str] = o
             f"{spec.name!r}: a key ({what}) does not belong in a spec, which is stored and shown; put it into an "
             "environment variable and name that: key_env=MY_KEY"
         )
-    name = options.pop("key_env", None)
+
+
+def _key(spec: Spec, name: str | None, environment: Mapping[str, str] = os.environ) -> str | None:
     if name is None:
         return None
     if name not in environment:

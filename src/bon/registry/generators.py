@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bon.errors import ModelError, SpecError
 from bon.protocols import Generator
-from bon.registry.endpoints import ENDPOINT, make_endpoint
+from bon.registry.endpoints import ENDPOINT, make_endpoint, plan_endpoint
 from bon.registry.kinds import Kind, checked_options, known_options
 from bon.registry.spec import Spec
+from bon.registry.undrawn import Undrawn
 
 if TYPE_CHECKING:
     from bon.registry.builder import Builder
@@ -22,6 +23,9 @@ _REQUEST = (
     "temperature", "top_p", "top_k", "min_p", "max_tokens", "seed", "stop", "presence_penalty", "frequency_penalty",
     "repetition_penalty", "response_format", "num_beams", "num_beam_groups", "diversity_penalty", "return_token_ids",
 )  # fmt: skip
+_EMBEDDED_OPTIONS = ("deterministic", "engine", "threads")
+_HF_OPTIONS = ("adapter", "dtype", "device", "revision", "trust_remote_code")
+_HF_TARGET = "a model folder or a hub id"
 
 
 def _local(spec: Spec, builder: Builder) -> Generator:
@@ -33,10 +37,37 @@ def _local(spec: Spec, builder: Builder) -> Generator:
 
 
 def _gguf(spec: Spec, builder: Builder) -> Generator:
+    path = _gguf_path(spec)
+    return _embedded(path, f"gguf:{path.stem}", spec, builder)
+
+
+def _gguf_path(spec: Spec) -> Path:
     path = Path(_target(spec, "a GGUF file or a folder with an OpenVINO model"))
     if not path.exists():
         raise ModelError(f"{spec.text!r}: there is no {str(path)!r}")
-    return _embedded(path, f"gguf:{path.stem}", spec, builder)
+    return path
+
+
+def _plan_local(spec: Spec, builder: Builder) -> Generator:
+    from bon.models.pull import MODEL_NAME
+
+    return _planned(f"local:{MODEL_NAME}", spec, builder, own=_EMBEDDED_OPTIONS)
+
+
+def _plan_gguf(spec: Spec, builder: Builder) -> Generator:
+    return _planned(f"gguf:{_gguf_path(spec).stem}", spec, builder, own=_EMBEDDED_OPTIONS)
+
+
+def _plan_hf(spec: Spec, builder: Builder) -> Generator:
+    _target(spec, _HF_TARGET)
+    return _planned(spec.name, spec, builder, own=_HF_OPTIONS)
+
+
+def _planned(name: str, spec: Spec, builder: Builder, *, own: Sequence[str]) -> Generator:
+    """What stands for a model of one's own in a plan."""
+    options = known_options(spec, *own, *_REQUEST)
+    set_by_it = {key: value for key, value in options.items() if key not in own}
+    return Undrawn(name=name, defaults={**builder.request, **set_by_it})
 
 
 def _embedded(path: Path, name: str, spec: Spec, builder: Builder) -> Generator:
@@ -44,8 +75,7 @@ def _embedded(path: Path, name: str, spec: Spec, builder: Builder) -> Generator:
     from bon.generate.embedded import EmbeddedGenerator, reads
     from bon.generate.llamacpp import LlamaCppGenerator
 
-    own = ("deterministic", "engine", "threads")
-    options = known_options(spec, *own, *_REQUEST)
+    options = known_options(spec, *_EMBEDDED_OPTIONS, *_REQUEST)
     engine = options.pop("engine", None) or ("openvino" if reads(path) else "llama.cpp")
     deterministic, threads = bool(options.pop("deterministic", False)), options.pop("threads", None)
     defaults = {**builder.request, **options}
@@ -59,10 +89,9 @@ def _embedded(path: Path, name: str, spec: Spec, builder: Builder) -> Generator:
 def _hf(spec: Spec, builder: Builder) -> Generator:
     from bon.generate.hf import HFGenerator
 
-    own = ("adapter", "dtype", "device", "revision", "trust_remote_code")
-    options = known_options(spec, *own, *_REQUEST)
-    chosen = {key: options.pop(key) for key in own if key in options}
-    model = _target(spec, "a model folder or a hub id")
+    options = known_options(spec, *_HF_OPTIONS, *_REQUEST)
+    chosen = {key: options.pop(key) for key in _HF_OPTIONS if key in options}
+    model = _target(spec, _HF_TARGET)
     return HFGenerator(model, name=spec.name, defaults={**builder.request, **options}, **chosen)
 
 
@@ -135,22 +164,29 @@ GENERATORS: Mapping[str, Kind] = {
         usage="local",
         summary="SmolLM2-135M-Instruct, embedded: no key, no GPU; fetched on first use",
         make=_local,
+        plan=_plan_local,
         target=False,
         documentation=_EMBEDDED,
     ),
     "gguf": Kind(
-        usage="gguf:FILE", summary="a GGUF file or an OpenVINO folder, embedded", make=_gguf, documentation=_EMBEDDED
+        usage="gguf:FILE",
+        summary="a GGUF file or an OpenVINO folder, embedded",
+        make=_gguf,
+        plan=_plan_gguf,
+        documentation=_EMBEDDED,
     ),
     "hf": Kind(
         usage="hf:DIR_OR_ID",
         summary="a transformers model or a LoRA adapter: a folder or a hub id",
         make=_hf,
+        plan=_plan_hf,
         documentation=_HF,
     ),
     "openai": Kind(
         usage="openai:MODEL[@URL]",
         summary="any OpenAI-compatible endpoint; without a URL OPENAI_BASE_URL and OPENAI_API_KEY",
         make=make_endpoint,
+        plan=plan_endpoint,
         url=True,
         documentation=ENDPOINT,
     ),
@@ -158,6 +194,7 @@ GENERATORS: Mapping[str, Kind] = {
         usage="ollama:MODEL",
         summary="a model of the local Ollama",
         make=make_endpoint,
+        plan=plan_endpoint,
         url=True,
         documentation=ENDPOINT,
     ),

@@ -42,6 +42,9 @@ class Kind:
     """Whether an address may follow."""
     documentation: str = ""
     """What `bon show` adds."""
+    plan: Callable[[Spec, Builder], Any] | None = None
+    """Makes what stands for the thing in a run that is only planned; None: the thing itself, which is made for nothing.
+    """
 
 
 def find_kind(seam: str, spec: Spec, kinds: Mapping[str, Kind]) -> Kind:
