@@ -14,6 +14,7 @@ from bon.api import Result, blocking, decide, default_scorer, make_job, prompt
 from bon.cli.live import LiveTable, results_table, summary
 from bon.cli.options import (
     as_json,
+    caching,
     drawing,
     generator_of,
     ledger_of,
@@ -41,6 +42,7 @@ __all__ = ["command"]
 @scoring
 @selecting
 @spending
+@caching
 @click.option("--system", metavar="TEXT", help="A system message before the question.")
 @click.option("--reference", metavar="TEXT", help="The known right answer, for verifiers.")
 @click.option("-q", "--quiet", is_flag=True, help="Print the answer and nothing else.")
@@ -80,7 +82,7 @@ def _ask(text: str, options: dict[str, Any]) -> tuple[Result, CapReached | None,
     def hook(event: Event) -> None:
         live(event)
 
-    builder = Builder(n=options["n"], hook=hook, progress=stage_lines())
+    builder = Builder(n=options["n"], hook=hook, progress=stage_lines(), cache=options["cache"])
     scorers = options["scorers"] or [builder.config.defaults.get("scorer") or default_scorer(asked, quiet=True)]
     job = make_job(
         builder,

@@ -34,7 +34,7 @@ def command(spec: str, seam: str | None, as_json: bool) -> None:
     does it stop when nobody listens. A scorer: are its scores finite, and the same in any order and batch. It costs a
     handful of short draws. Exit code 1 if it does not answer, or does not score.
     """
-    builder = Builder(progress=stage_lines())
+    builder = Builder(progress=stage_lines(), cache="off")
     console = Console(stderr=as_json, highlight=False)
     found: list[Finding] = []
     with ExitStack() as stack:

@@ -101,8 +101,9 @@ def summary(result: Result) -> list[tuple[str, str]]:
         lines.append(("yellow", "there was nothing to choose by, so the winner was drawn by lot"))
     distinct, n = len({candidate.text.strip() for candidate in pool.candidates}), len(pool)
     usage, spent = pool.spent.usage, pool.spent.seconds
-    facts = f"{distinct} of {n} distinct · {usage.completion_tokens} tokens drawn · {spent:.1f} s"
-    lines.append(("", facts))
+    cached = sum(candidate.cached for candidate in pool.candidates)
+    kept = f" · {cached} from the cache" if cached else ""
+    lines.append(("", f"{distinct} of {n} distinct{kept} · {usage.completion_tokens} tokens drawn · {spent:.1f} s"))
     if n > 1 and distinct * 2 < n:
         few = f"warning: fewer than half of the candidates differ ({distinct} of {n}); a higher temperature helps"
         lines.append(("yellow", few))
@@ -151,7 +152,7 @@ def _table(
         text = Text(" ".join(draw.text.split()) or "(empty)", style="bold" if index == winner else "")
         cells = [
             f"{draw.usage.completion_tokens}{'+' if draw.finish_reason == 'length' else ''}" if draw.usage else "–",
-            f"{draw.seconds.total:.2f}" if draw.seconds else "–",
+            "cached" if draw.cached else f"{draw.seconds.total:.2f}" if draw.seconds else "–",
             *(_value(found.get(index)) for found in scores.values()),
         ]
         table.add_row(label, text, *cells)

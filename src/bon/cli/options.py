@@ -17,6 +17,7 @@ from bon.types import Spent
 
 __all__ = [
     "as_json",
+    "caching",
     "caps_of",
     "concurrency",
     "drawing",
@@ -99,6 +100,13 @@ def spending(function: F) -> F:
 
 concurrency = click.option(
     "--concurrency", type=click.IntRange(min=1), default=8, show_default=True, help="Prompts worked on at a time."
+)
+
+caching = click.option(
+    "--cache",
+    type=click.Choice(["read", "write", "refresh", "off"]),
+    help="The response cache: use what an earlier run kept (read), keep what is new as well (write), or make all anew "
+    "and keep that (refresh).  [default: off]",
 )
 
 strict = click.option(

@@ -32,13 +32,15 @@ class Tally:
     def __init__(self, bad: BadLines) -> None:
         self.bad = bad
         """The input lines that could not be used."""
-        self.done = self.made = self.candidates = self.failures = self.tokens = self.empty = 0
+        self.done = self.made = self.candidates = self.cached = self.failures = self.tokens = self.empty = 0
         self.first_failure: str | None = None
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, Drawn) and isinstance(event.draw, Candidate):
             self.candidates += 1
-            self.tokens += event.draw.usage.completion_tokens if event.draw.usage else 0
+            self.cached += event.draw.cached
+            usage = None if event.draw.cached else event.draw.usage
+            self.tokens += usage.completion_tokens if usage else 0
         elif isinstance(event, Switched):
             sys.stderr.write(f"{switched_line(event)}\n")
 

@@ -10,12 +10,14 @@ from typing import Any
 
 import click
 
-from bon.api import blocking, make_job
+from bon.api import Job, blocking, make_job
 from bon.api.files import sample_file
 from bon.api.settings import recording, settings_of
+from bon.cli.dry import say
 from bon.cli.inputs import Problems, told
 from bon.cli.options import (
     as_json,
+    caching,
     caps_of,
     concurrency,
     drawing,
@@ -30,7 +32,7 @@ from bon.cli.options import (
 from bon.cli.progress import Tally, count_lines, follow
 from bon.errors import CapReached
 from bon.observe import stage_lines
-from bon.registry import Builder
+from bon.registry import Builder, DryBuilder
 from bon.store.badlines import BadLines
 from bon.store.lines import rereadable
 from bon.store.prompts import read_prompts
@@ -44,9 +46,11 @@ __all__ = ["command"]
 @drawing
 @scoring
 @spending
+@caching
 @concurrency
 @unordered
 @strict
+@click.option("--dry-run", is_flag=True, help="Say what calls, tokens and money the run would take, and make none.")
 @click.option("--restart", is_flag=True, help="Throw away what the file holds, and begin again.")
 @as_json
 def command(prompts: Path, out: Path, **options: Any) -> None:
@@ -69,14 +73,15 @@ def command(prompts: Path, out: Path, **options: Any) -> None:
             for _ in read_prompts(source, on_bad=problems):
                 pass
             problems.refuse("nothing was drawn (--strict)")
-        _sample(prompts, source, out, options)
+        if options["dry_run"]:
+            dry = DryBuilder(n=options["n"], cache="off")
+            say(prompts, source, out, _job(dry, options), options, n=dry.n)
+        else:
+            _sample(prompts, source, out, options)
 
 
-def _sample(prompts: Path, source: Path, out: Path, options: dict[str, Any]) -> None:
-    """Run; `source` is where the prompts are read from, which is a copy where they came from a stream."""
-    tally, stopped = Tally(BadLines(out)), None
-    builder = Builder(n=options["n"], hook=tally, progress=stage_lines())
-    job = make_job(
+def _job(builder: Builder, options: dict[str, Any]) -> Job:
+    return make_job(
         builder,
         generator=generator_of(builder, options),
         scorer=options["scorers"] or None,
@@ -85,6 +90,13 @@ def _sample(prompts: Path, source: Path, out: Path, options: dict[str, Any]) -> 
         extract=options["extract"],
         request=request_of(options),
     )
+
+
+def _sample(prompts: Path, source: Path, out: Path, options: dict[str, Any]) -> None:
+    """Run; `source` is where the prompts are read from, which is a copy where they came from a stream."""
+    tally, stopped = Tally(BadLines(out)), None
+    builder = Builder(n=options["n"], hook=tally, progress=stage_lines(), cache=options["cache"])
+    job = _job(builder, options)
     run = settings_of("sample", job, data=prompts, n=builder.n)
     try:
         with job, recording(out, run, data=prompts, restart=options["restart"]) as journal, tally.bad as bad:
@@ -114,6 +126,7 @@ def _report(tally: Tally, prompts: Path, out: Path, stopped: CapReached | None, 
             "pools": tally.done,
             "made": tally.made,
             "candidates": tally.candidates,
+            "cached": tally.cached,
             "failures": tally.failures,
             "empty": tally.empty,
             "completion_tokens": tally.tokens,
@@ -121,7 +134,9 @@ def _report(tally: Tally, prompts: Path, out: Path, stopped: CapReached | None, 
             "stopped": None if stopped is None else str(stopped),
         }
         sys.stdout.write(json.dumps(facts) + "\n")
-    sys.stderr.write(f"{out}: {tally.done} pools ({tally.made} of them now), {tally.candidates} candidates drawn\n")
+    kept = f", {tally.cached} of them from the cache" if tally.cached else ""
+    pools = f"{tally.done} pools ({tally.made} of them now)"
+    sys.stderr.write(f"{out}: {pools}, {tally.candidates} candidates drawn{kept}\n")
     if tally.failures:
         sys.stderr.write(
             f"{tally.failures} failures, {tally.empty} prompts without any candidate; the same command tries those "

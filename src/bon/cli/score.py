@@ -16,7 +16,7 @@ from bon.api.files import score_file
 from bon.api.settings import adding, hashes, recording
 from bon.cli.amounts import told_apart
 from bon.cli.inputs import Problems, told
-from bon.cli.options import as_json, caps_of, concurrency, ledger_of, scoring, spending, strict, unordered
+from bon.cli.options import as_json, caching, caps_of, concurrency, ledger_of, scoring, spending, strict, unordered
 from bon.cli.progress import Tally, count_lines, follow
 from bon.errors import CapReached, UsageError
 from bon.registry import Builder
@@ -37,6 +37,7 @@ _ALIKE = frozenset({"command", "scorers", "extract", "data"})
 @scoring
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Where to write.  [default: POOLS itself]")
 @spending
+@caching
 @concurrency
 @unordered
 @strict
@@ -62,7 +63,7 @@ def command(pools: Path, out: Path | None, **options: Any) -> None:
         given = None
         if options["strict"] or out is None:
             given = stack.enter_context(_checked(pools, in_place=out is None))
-        scorers = build_scorers(Builder(), options["scorers"])
+        scorers = build_scorers(Builder(cache=options["cache"]), options["scorers"])
         for scorer in scorers.values():
             stack.callback(scorer.close)
         extract = options["extract"] or ("any" if "agreement" in scorers else None)
