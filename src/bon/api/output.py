@@ -68,7 +68,6 @@ class Output:
     def add(self, pool: Pool) -> None:
         """A pool is done: it goes into the file now, or waits for its turn."""
         place = self._waiting.pop(pool.prompt.id)
-        self._journal.flush()  # what was drawn for it is recorded before it is seen
         if self.unordered or place == self._turn:
             self._append(pool.prompt.id, dump_pool(pool))
             self._ready[place] = False

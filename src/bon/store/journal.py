@@ -21,14 +21,16 @@ from bon.types import Candidate, Prompt, Score, Spent
 __all__ = ["Begun", "Journal", "journal_path"]
 
 _SCHEMA = """
-    CREATE TABLE entries (id INTEGER PRIMARY KEY, prompt TEXT NOT NULL, lines BLOB NOT NULL);
-    CREATE TABLE state (name TEXT PRIMARY KEY, value BLOB NOT NULL)
+    CREATE TABLE entries (id INTEGER PRIMARY KEY, prompt TEXT NOT NULL, lines BLOB NOT NULL, spent BLOB);
+    CREATE TABLE spent (id INTEGER PRIMARY KEY, value BLOB NOT NULL)
 """
-"""An entry is what landed of one prompt in one round of the event loop, a line of JSON each."""
+"""An entry is what landed of one prompt in one round of the event loop, a line of JSON each. The last one of a round
+says what was spent by then; so does, where a round deletes entries or adds none, the one row of the other table, whose
+id is that of the last entry: the newer of the two is right. (A page less to write in most rounds.)"""
 _VERSION = 1
-_INSERT = "INSERT INTO entries VALUES (?, ?, ?)"
+_INSERT = "INSERT INTO entries VALUES (?, ?, ?, ?)"
 _DELETE = "DELETE FROM entries WHERE id IN (SELECT value FROM json_each(?))"
-_STATE = "INSERT OR REPLACE INTO state VALUES (?, ?)"
+_SPENT = ("DELETE FROM spent", "INSERT INTO spent VALUES (?, ?)")
 
 _ABOUT, _DRAW, _POOL, _SCORES = "about", "draw", "pool", "scores:"
 """Kinds of lines; behind the last one follows the scorer's name."""
@@ -80,14 +82,19 @@ class Journal:
         self._gone: list[int] = []
         """Entries to delete."""
         self._last = 0
-        for entry, prompt_id, lines in self._database.each("SELECT id, prompt, lines FROM entries ORDER BY id"):
+        self._stored, said = Spent(), -1
+        for said, spent in self._database.read("SELECT id, value FROM spent"):
+            self._last, self._stored = said, _spent.decode(spent)
+        for entry, prompt_id, lines, spent in self._database.each("SELECT * FROM entries ORDER BY id"):
             kinds = (_line.decode(line)[0] for line in lines.split(b"\n"))
             found = self._lines.setdefault(prompt_id, [])
             found.extend(_Line(entry, place, kind) for place, kind in enumerate(kinds))
-            self._last = entry
+            self._last = max(self._last, entry)
+            if spent is not None and entry > said:
+                self._stored = _spent.decode(spent)
         self._found = frozenset(self._lines)
-        self._stored = stored = self._read_spent()
-        self._spent: Callable[[], Spent] = lambda: stored
+        found_spent = self._stored
+        self._spent: Callable[[], Spent] = lambda: found_spent
 
     def on_failure(self, told: Callable[[StoreError], None]) -> None:
         """Have somebody told as soon as the disk refuses a write."""
@@ -219,20 +226,19 @@ class Journal:
 
     def _close_round(self) -> None:
         """Hand over what landed in this round, and what all runs have spent by now."""
-        for prompt_id, (entry, lines) in self._open.items():
-            self._database.write(_INSERT, (entry, prompt_id, b"\n".join(lines)))
-        self._open.clear()
+        spent = self._spent()
+        said = encode(spent) if spent != self._stored else None
+        rows = [(entry, prompt_id, b"\n".join(lines)) for prompt_id, (entry, lines) in self._open.items()]
+        for row in rows:
+            self._database.write(_INSERT, (*row, said if row is rows[-1] else None))
         if self._gone:
             self._database.write(_DELETE, (encode(self._gone).decode(),))
-            self._gone.clear()
-        spent = self._spent()
-        if spent != self._stored:
-            self._stored = spent
-            self._database.write(_STATE, ("spent", encode(spent)))
-
-    def _read_spent(self) -> Spent:
-        rows = self._database.read("SELECT value FROM state WHERE name = 'spent'")
-        return _spent.decode(rows[0][0]) if rows else Spent()
+        if self._gone or (said and not rows):
+            self._database.write(_SPENT[0], ())
+            self._database.write(_SPENT[1], (self._last, said or encode(spent)))
+        self._stored = spent
+        self._open.clear()
+        self._gone.clear()
 
 
 _line = msgspec.json.Decoder(tuple[str, msgspec.Raw])
