@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -110,6 +111,12 @@ def test_what_is_no_chat_completion_cannot_be_read(body: bytes) -> None:
             {"prompt_tokens": 9, "completion_tokens": 1, "prompt_tokens_details": {"cached_tokens": 8}},
             Usage(prompt_tokens=9, completion_tokens=1, cached_tokens=8),
         ),
+        ({"prompt_tokens": 3, "cost": 0.5}, Usage(prompt_tokens=3, money=0.5)),
+        ({"prompt_tokens": 3, "cost": 0}, Usage(prompt_tokens=3, money=0.0)),
+        ({"prompt_tokens": 3, "cost": {"request_cost": 1, "total_cost": 2}}, Usage(prompt_tokens=3, money=2.0)),
+        ({"prompt_tokens": 3, "cost": -1}, Usage(prompt_tokens=3)),
+        ({"prompt_tokens": 3, "cost": "free"}, Usage(prompt_tokens=3)),
+        ({"prompt_tokens": 3, "cost": True}, Usage(prompt_tokens=3)),
     ],
 )
 def test_usage(usage: dict[str, Any] | None, tokens: Usage | None) -> None:
@@ -140,6 +147,8 @@ def test_shares_of_usage_add_up_to_the_bill(total: Usage, lengths: list[int]) ->
     shares = split_usage(total, lengths)
     assert len(shares) == len(lengths)
     assert sum((share for share in shares if share), Usage()) == total
+    money = replace(total, money=0.25)
+    assert sum(share.money or 0.0 for share in split_usage(money, lengths) if share) == pytest.approx(0.25)
     counts = [share.completion_tokens for share in shares if share]
     whole = sum(length + 1 for length in lengths)
     for count, length in zip(counts, lengths, strict=True):

@@ -72,31 +72,6 @@ async def test_a_stream_and_a_draw_are_the_same_candidate() -> None:
                 assert getattr(shown, field) == getattr(drawn, field)
 
 
-async def test_a_stream_cut_at_every_byte_is_an_error_or_the_whole_answer() -> None:
-    events = as_events({"model": "m", "stream_options": {"include_usage": True}}, [Answer(text="four or")])
-    finished = sum(map(len, events[:-2]))  # all but the usage and [DONE]
-    whole = sum(map(len, events))
-    cuts = iter(range(whole + 1))
-    async with streaming(lambda _: Fault(cut=next(cuts)), answers=["four or"]) as (server, generator):
-        generator.defaults = {}
-
-        async def one(_: int) -> Candidate | DrawError:
-            try:
-                return last(await stream(generator))
-            except DrawError as error:
-                return error
-
-        for cut in range(whole + 1):
-            ended = await one(cut)
-            if cut < finished:
-                assert isinstance(ended, Truncated), cut
-            else:
-                assert isinstance(ended, Candidate), cut
-                assert (ended.text, ended.finish_reason) == ("four or", "stop")
-        assert len(server.ledger.calls) == whole + 1
-        assert generator.endpoint.pace.slots.taken == 0
-
-
 async def test_without_a_finish_reason_it_is_truncated() -> None:
     async with streaming(Fault(no_finish=True)) as (_, generator):
         with pytest.raises(Truncated, match="after 12 characters without a finish_reason"):

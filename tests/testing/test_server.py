@@ -125,6 +125,22 @@ async def test_a_client_that_goes_away_is_seen_to() -> None:
         assert (first.billed, second.billed.prompt_tokens) == (Usage(), 3)
 
 
+async def test_it_serves_so_many_at_once_and_refuses_the_others_without_a_bill() -> None:
+    async with serving(Fault(delay=0.1), capacity=3, answers=["a b"]) as (server, session):
+        statuses = [status for status, _ in await asyncio.gather(*(ask(server, session) for _ in range(8)))]
+        assert sorted(statuses) == [200] * 3 + [429] * 5
+        assert server.ledger.billed.completion_tokens == 3 * 2
+        server.capacity = None
+        assert [status for status, _ in await asyncio.gather(*(ask(server, session) for _ in range(8)))] == [200] * 8
+
+
+@pytest.mark.parametrize("pieces", [(1,), (3, 50), (100_000,)])
+async def test_pieces_change_no_byte(pieces: tuple[int, ...]) -> None:
+    async with serving([None, Fault(pieces=pieces)], answers=["é ☃"]) as (server, session):
+        whole, cut = [await ask(server, session, stream=True) for _ in range(2)]
+        assert whole == cut
+
+
 async def test_the_ledger_knows_how_many_were_under_way_at_once() -> None:
     async with serving(Fault(delay=0.1)) as (server, session):
         await asyncio.gather(*(ask(server, session) for _ in range(5)))

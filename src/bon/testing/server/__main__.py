@@ -19,6 +19,7 @@ async def main() -> None:
     parser.add_argument("--delay", type=float, default=0.0, help="seconds before the first byte of each answer")
     parser.add_argument("--pace", type=float, default=0.0, help="seconds between the tokens of a stream")
     parser.add_argument("--busy", type=float, default=0.0, help="the chance that a request is answered with 503")
+    parser.add_argument("--capacity", type=int, help="how many requests are served at once; more get 429")
     parser.add_argument("--seed", type=int, default=0, help="of what is left to chance")
     options = parser.parse_args()
     usual = Fault(delay=options.delay)
@@ -27,6 +28,7 @@ async def main() -> None:
         answers=options.answer,
         faults=lambda number: chance(number) or usual,
         pace=options.pace,
+        capacity=options.capacity,
         port=options.port,
     )
     stop = asyncio.Event()
