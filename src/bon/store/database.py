@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import sqlite3
 import threading
 import time
@@ -30,9 +31,9 @@ _PATIENCE = 30.0
 """Seconds of attempts."""
 _BATCH = 256
 """Rows that `each` reads at a time."""
-_LOG_PAGES = 128
-"""Pages: the log of an exclusive file holds a page anew for each group that touches it, and is written back at this
-length, so that it stays small beside what it is the log of."""
+_PAGE = 4096
+_LOG_PAGES = range(16, 1000)
+"""Pages after which the log of an exclusive file is written back: an eighth of the room on the disk, within this."""
 _LONGEST_LOG = 1 << 23
 """Bytes: a write-ahead log that has grown beyond this is cut when it has been carried over."""
 
@@ -44,7 +45,8 @@ class Database:
     since a commit of its own costs a row twice as much. `await written()` returns when all that was put before is
     committed. An `exclusive` file belongs to one process; others may be shared: while another process writes, a group
     waits, and the event loop does not; after `patience` seconds the other process is taken to have stopped with the
-    file in its hands. `version` (from 1) is of the schema.
+    file in its hands. `linger` is how many seconds a group waits for more rows, unless somebody waits for it: where a
+    row may be lost with the process, that makes it cheaper. `version` (from 1) is of the schema.
 
     May be used from several threads and event loops. A forked child must open the file anew.
 
@@ -53,10 +55,17 @@ class Database:
     """
 
     def __init__(
-        self, path: Path, *, schema: str, version: int, exclusive: bool = False, patience: float = _PATIENCE
+        self,
+        path: Path,
+        *,
+        schema: str,
+        version: int,
+        exclusive: bool = False,
+        patience: float = _PATIENCE,
+        linger: float = 0.0,
     ) -> None:
         self.path = path
-        self._patience = patience
+        self._patience, self._linger = patience, linger
         self._exclusive = exclusive
         self._rows: list[tuple[str, Sequence[Any]]] = []
         self._waiting: list[asyncio.Future[None]] = []
@@ -67,6 +76,7 @@ class Database:
         self._process = os.getpid()
         self.before_commit: Callable[[], None] | None = None
         """Called before a group is committed, to add what goes with it; again for a group that had to wait."""
+        self.after_commit: Callable[[], None] | None = None
         self.on_failure: Callable[[StoreError], None] | None = None
         """Told once, when something keeps rows from being written: from then on nothing is."""
         self._connection = self._patiently(lambda: self._opened(schema, version))
@@ -101,7 +111,8 @@ class Database:
         run("PRAGMA synchronous = NORMAL")
         run(f"PRAGMA journal_size_limit = {_LONGEST_LOG}")
         if self._exclusive:
-            run(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
+            room = shutil.disk_usage(self.path.parent).free // _PAGE // 8
+            run(f"PRAGMA wal_autocheckpoint = {min(max(room, _LOG_PAGES.start), _LOG_PAGES.stop)}")
         if found and not self._exclusive:
             return
         run("BEGIN IMMEDIATE")
@@ -163,7 +174,10 @@ class Database:
             return  # nobody waits: `flush` or `close` will commit
         if self._scheduled is not loop:
             self._scheduled = loop  # of another loop the round may never come: it may be closed, or stand still
-            loop.call_soon(self._round)
+            if self._linger:
+                loop.call_later(self._linger, self._round)
+            else:
+                loop.call_soon(self._round)
 
     async def written(self) -> None:
         """Wait until everything put so far is committed. Raises what kept it from being so."""
@@ -171,9 +185,10 @@ class Database:
             self._refuse()
             if not self._rows:
                 return
-            future = asyncio.get_running_loop().create_future()
+            self._scheduled = loop = asyncio.get_running_loop()
+            future = loop.create_future()
             self._waiting.append(future)
-        self.schedule()
+        loop.call_soon(self._round)
         await future
 
     def flush(self) -> None:
@@ -235,6 +250,8 @@ class Database:
                 raise failure from error
             self._rows, self._busy_since = [], None
             self._tell(None)
+            if self.after_commit is not None:
+                self.after_commit()
 
     def _patiently(self, step: Callable[[], T]) -> T:
         """Take a step, again and again while another process is at the file. Raises Busy when patience ends."""
