@@ -64,11 +64,12 @@ class Pace:
         if limits is not None:
             self._stated[id(caller)] = limits
             weakref.finalize(caller, self._forget, id(caller)).atexit = False
-            self._restrict()
+        self._restrict()
 
     def leave(self, caller: object) -> None:
         """`caller` calls no more, and its limits are no longer those of the others."""
         self._forget(id(caller))
+        self._restrict()
 
     def _forget(self, caller: int) -> None:
         """Without a lock, since the collector may call this at any moment; the next call sees to the rest."""
