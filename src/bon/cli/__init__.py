@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import re
 import sys
 import warnings
 from io import TextIOWrapper
@@ -16,6 +17,7 @@ from bon.errors import BonError, UsageError
 
 __all__ = ["cli", "main"]
 
+_CREDENTIALS = re.compile(r"//[^/\s]*@")
 _COMMANDS = {
     "ask": ("bon.cli.ask", "Ask one question: draw N candidates, score them, show them, answer with the best."),
     "convert": ("bon.cli.convert", "Turn a data set into prompts or labelled pools."),
@@ -66,8 +68,13 @@ def cli() -> None:
     """
 
 
+def _say(words: object) -> None:
+    """A line on stderr, without the passwords of the URLs in it: settings may hold some."""
+    sys.stderr.write(f"bon: {_CREDENTIALS.sub('//[secret]@', str(words))}\n")
+
+
 def _warn(message: Warning | str, *_: object, **__: object) -> None:
-    sys.stderr.write(f"bon: warning: {message}\n")
+    _say(f"warning: {message}")
 
 
 def main(args: list[str] | None = None) -> Any:
@@ -82,15 +89,15 @@ def main(args: list[str] | None = None) -> Any:
         error.show()
         code = error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        sys.stderr.write("bon: stopped\n")
+        _say("stopped")
         code = 130
     except BonError as error:
-        sys.stderr.write(f"bon: {error}\n")
+        _say(error)
         code = 2 if isinstance(error, UsageError) else 1
     except BrokenPipeError:
         sys.stderr.close()  # whoever read our output has left: there is nobody to tell
         code = 1
     except OSError as error:  # a full disk, a folder that may not be written to
-        sys.stderr.write(f"bon: {error}\n")
+        _say(error)
         code = 1
     sys.exit(code if isinstance(code, int) else 0)

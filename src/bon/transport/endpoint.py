@@ -115,13 +115,13 @@ class Endpoint:
                     self._silence(response, self._timeouts.between_bytes)
                     answer = await response.read()
                 except BREAKS as error:
-                    raise self._broken(error, begun=True) from error
+                    raise self._broken(error, begun=True) from None
                 if response.status >= 300:
                     raise self._refused(response, answer)
                 try:
                     return read(answer)
                 except ValueError as error:
-                    raise self.unreadable(answer, error) from error
+                    raise self.unreadable(answer, error) from None
 
         return await self._calls.make(once, bill)
 
@@ -155,7 +155,7 @@ class Endpoint:
                             return
             except BREAKS as error:
                 failure = attempt.cut_off() or self._broken(error, begun=begun)
-                raise Truncated(str(failure)) if isinstance(failure, Unreachable) else failure from error
+                raise Truncated(str(failure)) if isinstance(failure, Unreachable) else failure from None
             finally:
                 response.close()
 
@@ -186,7 +186,7 @@ class Endpoint:
             response = await session.post(url, data=data, timeout=timeout, allow_redirects=False, **self._headers)
         except BREAKS as error:
             attempt.sent = not isinstance(error, _NOT_SENT)
-            raise self._broken(error, begun=False) from error
+            raise self._broken(error, begun=False) from None
         attempt.status = response.status
         return response
 
@@ -202,7 +202,7 @@ class Endpoint:
                     try:
                         raise self._refused(response, await response.read())
                     except BREAKS as error:
-                        raise self._broken(error, begun=True) from error
+                        raise self._broken(error, begun=True) from None
                 ending.pop_all()
                 return response, attempt
 
@@ -212,10 +212,12 @@ class Endpoint:
         words = self._address.clean(said(body)) or "no more than that"
         if location := response.headers.get("Location"):
             words = f"it redirects to {self._address.clean(location)!r}, so name that URL"
-        message = f"{self.name} answered {response.status} {response.reason}: {words}"
+        reason = self._address.clean(response.reason or "")
+        message = f"{self.name} answered {response.status} {reason}: {words}"
         return refusal(response.status, message, wish=retry_after(response.headers, now=time.time()))
 
     def _broken(self, error: Exception, *, begun: bool) -> Retryable:
+        """Our error for what broke; it is raised from None, as aiohttp's hold the request's headers."""
         closed = self._calls.closed
         failure = Unreachable("closed here") if closed else broken(error, begun=begun, limits=self._timeouts)
         failure.args = (f"{self.name}: {self._address.clean(str(failure))}",)

@@ -118,7 +118,8 @@ def _let_go(keepers: dict[asyncio.AbstractEventLoop, _Keeper], *, wait: bool = F
 
 
 async def _close(keeper: _Keeper) -> None:
-    await keeper.aclose()
+    if not getattr(keeper, "ag_running", False):  # else its loop is closing it already
+        await keeper.aclose()
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:
