@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +14,7 @@ from bon.store.journal import Journal
 from bon.store.runfile import Run, data_hash, read_run, require_same, run_path, write_run
 from bon.types import Spent, Usage
 
-__all__ = ["adding", "hashes", "recording", "refuse_same", "settings_of"]
+__all__ = ["adding", "hashes", "recording", "refuse_other", "refuse_same", "refuse_unfit", "settings_of", "spent_by"]
 
 _MAY_DIFFER = frozenset({"n", "scorers", "data"})
 """A larger n adds candidates, another scorer adds scores, and prompts are compared one by one as they are met."""
@@ -47,6 +47,13 @@ def refuse_same(out: Path, *data: Path) -> None:
         raise UsageError(f"{out} is the input itself: choose another output (-o)")
 
 
+def refuse_unfit(out: Path, *data: Path) -> None:
+    """Raise `UsageError` for an output that a run cannot add to: one of its inputs, or a compressed file."""
+    refuse_same(out, *data)
+    if out.suffix == ".gz":
+        raise UsageError(f"{out}: a run adds to its output as it goes, which a compressed file cannot: drop the .gz")
+
+
 @contextmanager
 def recording(
     out: Path, run: Run, *, data: Path, restart: bool = False, alike: Collection[str] = _MAY_DIFFER
@@ -59,9 +66,7 @@ def recording(
     Raises `UsageError` for an output that another process writes to, or that was begun with other settings, naming
     each of them; for one that is the input itself, and for a compressed one, which cannot be added to.
     """
-    refuse_same(out, data)
-    if out.suffix == ".gz":
-        raise UsageError(f"{out}: a run adds to its output as it goes, which a compressed file cannot: drop the .gz")
+    refuse_unfit(out, data)
     with adding(out) as journal:
         _begin(out, run, journal, restart=restart, alike=alike)
         yield journal
@@ -90,13 +95,23 @@ def _begin(out: Path, run: Run, journal: Journal, *, restart: bool, alike: Colle
         journal.clear()
         out.unlink(missing_ok=True)
         run_path(out).unlink(missing_ok=True)
+    if out.exists() or not journal.empty:
+        before = refuse_other(out, run, alike=alike)
+        if before is not None and journal.spent == Spent():
+            journal.resume_from(spent_by(before))
+    write_run(out, run)
+
+
+def refuse_other(out: Path, run: Run, *, alike: Collection[str] = _MAY_DIFFER) -> Run | None:
+    """The run that an output was begun with, None where nobody knows.
+
+    Raises `UsageError` for one with other settings, naming each of them; those of `alike` may differ.
+    """
     before = read_run(out)
-    if before is not None and (out.exists() or not journal.empty):
+    if before is not None:
         unread = "extract" not in before.settings  # answers may be read where none were
         require_same(out, run, ignore={*alike, "extract"} if unread else alike)
-        if journal.spent == Spent():
-            journal.resume_from(_spent(before.spent))
-    write_run(out, run)
+    return before
 
 
 def _table(spent: Spent) -> dict[str, Any]:
@@ -109,7 +124,9 @@ def _table(spent: Spent) -> dict[str, Any]:
     return table if spent.money is None else {**table, "money": spent.money}
 
 
-def _spent(table: Mapping[str, Any]) -> Spent:
+def spent_by(run: Run) -> Spent:
+    """What a finished run, and those that it continued, have spent."""
+    table = run.spent
     usage = Usage(prompt_tokens=table.get("prompt_tokens", 0), completion_tokens=table.get("completion_tokens", 0))
     calls, seconds = table.get("calls", 0), table.get("seconds", 0.0)
     return Spent(usage=usage, calls=calls, money=table.get("money"), seconds=seconds)

@@ -27,15 +27,17 @@ class Problems:
         if len(self.first) < _SHOWN:
             self.first.append(line)
 
+    def listed(self) -> list[str]:
+        """The first problems, each with its place."""
+        return [_place(self.source, line) for line in self.first]
+
     def refuse(self, because: str) -> None:
         """Raise DataError, with the first problems listed, if there were any."""
         if not self.first:
             return
-        more = [f"  and {self.count - len(self.first)} more"] if self.count > len(self.first) else []
-        listed = [f"  {_place(self.source, line)}" for line in self.first]
-        raise DataError(
-            "\n".join([f"{_lines(self.count)} of {_name(self.source)} cannot be used; {because}:", *listed, *more])
-        )
+        head = f"{_lines(self.count)} of {_name(self.source)} cannot be used; {because}:"
+        more = [f"and {self.count - len(self.first)} more"] if self.count > len(self.first) else []
+        raise DataError("\n  ".join([head, *self.listed(), *more]))
 
 
 def told(source: Path, bad: BadLines) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bon.registry.builder import KINDS, Builder
+from bon.registry.builder import KINDS, Builder, DryBuilder
 from bon.registry.built import Built, BuiltBudget, BuiltGenerator, BuiltScorer, BuiltSelector
 from bon.registry.config import Config, load_config
 from bon.registry.kinds import Kind
@@ -19,6 +19,7 @@ __all__ = [
     "BuiltScorer",
     "BuiltSelector",
     "Config",
+    "DryBuilder",
     "Kind",
     "Spec",
     "budget",

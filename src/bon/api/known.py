@@ -1,0 +1,66 @@
+"""What there is of an output already, looked at without touching it: its pools, and what its journal holds beyond."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from bon.api.resume import begun_again, resumed
+from bon.api.settings import refuse_other, spent_by
+from bon.store.journal import Journal, journal_path
+from bon.store.pools import PoolFile, parse_pool
+from bon.store.runfile import Run
+from bon.types import Pool, Prompt, Spent
+
+__all__ = ["known"]
+
+_LOG = "-wal"
+"""What SQLite appends to the name of a database for what is not yet carried over into it."""
+
+
+@contextmanager
+def known(out: Path, run: Run) -> Iterator[tuple[Callable[[Prompt], Pool | None], Spent]]:
+    """A function that gives the pool with which `run` would go on with a prompt; and what was spent before.
+
+    The journal is read from a copy: opening it, even to read, would write beside the output.
+
+    Raises `UsageError` for an output that was begun with other settings; the function does for a pool that answers
+    another prompt.
+    """
+    with ExitStack() as stack:
+        pools = stack.enter_context(PoolFile(out, tolerate_truncated_tail=True)) if out.exists() else None
+        journal = _copied(stack, out)
+        spent = Spent() if journal is None else journal.spent
+        if pools is not None or (journal is not None and not journal.empty):
+            before = refuse_other(out, run)
+            if before is not None and spent == Spent():
+                spent = spent_by(before)
+
+        def pool_of(asked: Prompt) -> Pool | None:
+            pool = None if pools is None else pools.get(asked.id)
+            if journal is None:
+                return None if pool is None else begun_again(pool, asked, out)
+            parked = journal.parked(asked.id)
+            begun = journal.begin(asked)
+            if parked is not None:
+                pool = parse_pool(parked)
+            if pool is not None:
+                return resumed(begun_again(pool, asked, out), begun)
+            return resumed(Pool(prompt=asked), begun) if begun.candidates else None
+
+        yield pool_of, spent
+
+
+def _copied(stack: ExitStack, out: Path) -> Journal | None:
+    """A copy of the journal of an output; None where there is none."""
+    path = journal_path(out)
+    if not path.exists():
+        return None
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bon-")))
+    for name in (path.name, f"{path.name}{_LOG}"):
+        if (beside := path.with_name(name)).exists():
+            shutil.copyfile(beside, folder / name)
+    return stack.enter_context(Journal(folder / out.name))
