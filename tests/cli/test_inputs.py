@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 from collections.abc import AsyncIterator, Callable
@@ -104,8 +105,6 @@ async def server() -> AsyncIterator[FaultServer]:
 async def test_strict_lists_the_problems_and_spends_nothing(
     bon: Bon, prompts: Path, tmp_path: Path, server: FaultServer, source: str
 ) -> None:
-    import asyncio
-
     out = tmp_path / "pools.jsonl"
     stdin = "" if source != "-" else prompts.read_bytes().replace(b"caf\xe9", b'"').decode()
     args = ("sample", source, "-g", f"openai:m@{server.url}", "-n", "2", "-o", out, "--strict", "--json")
@@ -195,3 +194,10 @@ def test_in_place_or_strictly_nothing_is_scored_where_a_line_is_bad(
     assert pools.read_bytes() == before
     assert not list(tmp_path.glob("scored.jsonl*"))
     assert not list(tmp_path.glob("*.errors.jsonl"))
+
+
+def test_scoring_in_place_leaves_what_the_sampling_told_of_its_prompts(bon: Bon, prompts: Path, tmp_path: Path) -> None:
+    out = tmp_path / "pools.jsonl"
+    bon("sample", prompts, "-g", "tiny:model", "-n", "2", "-o", out, check=False)
+    bon("score", out, "-s", "math")
+    assert len(_errors(out)) == 5

@@ -70,7 +70,9 @@ def command(pools: Path, out: Path | None, **options: Any) -> None:
         specs = [scorer.spec for scorer in scorers.values()]
         run = Run(command="score", settings={"scorers": specs, "extract": extract}, data=hashes(pools))
         try:
-            with adding(target) if out is None else recording(out, run, data=pools, alike=_ALIKE) as journal, tally.bad:
+            with adding(target) if out is None else recording(out, run, data=pools, alike=_ALIKE) as journal:
+                if out is not None:
+                    stack.enter_context(tally.bad)
                 if given is None:
                     given = stack.enter_context(PoolFile(pools, on_bad=tally.bad, longest=_LONGEST))
                 steps = score_file(
