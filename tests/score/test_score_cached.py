@@ -169,6 +169,7 @@ async def test_scores_of_other_kinds_and_counts_are_left_to_the_engine(responses
 async def test_what_another_version_kept_is_scored_anew(responses: Responses) -> None:
     judge = Judge()
     await scored(judge, responses, pool_of(["a"]))
+    responses.flush()
     for value in (b"no JSON", b"[]", b'[{"value":"high"}]', b'[{"value":null}]', b"[{},{}]"):
         ((stored,),) = responses._database.read("SELECT key FROM responses")  # type: ignore[union-attr]
         responses.put(stored, value)

@@ -97,6 +97,23 @@ async def test_a_group_is_committed_in_the_loops_next_round(tmp_path: Path) -> N
     assert values(tmp_path / "d") == [b"%d" % i for i in range(100)]
 
 
+async def test_a_group_that_lingers_waits_for_more_rows_and_for_nobody_who_waits_for_it(tmp_path: Path) -> None:
+    database = Database(tmp_path / "d", schema=SCHEMA, version=1, linger=1.0)
+    committed = asyncio.Event()
+    database.after_commit = committed.set
+    for i in range(10):
+        database.write(INSERT, (b"%d" % i,))
+        await asyncio.sleep(0.001)
+    assert not committed.is_set()
+    await asyncio.wait_for(database.written(), 10)
+    assert committed.is_set()
+    committed.clear()
+    database.write(INSERT, (b"10",))
+    await asyncio.wait_for(committed.wait(), 10)
+    assert database.read("SELECT count(*) FROM entries") == [(11,)]
+    database.close()
+
+
 def test_without_a_loop_flush_and_close_commit(tmp_path: Path) -> None:
     database = opened(tmp_path / "d")
     database.write(INSERT, (b"a",))

@@ -75,8 +75,12 @@ def test_what_was_put_is_found_until_it_is_put_anew(path: Path, responses: Respo
 
 async def test_in_an_event_loop_it_commits_by_itself(path: Path, responses: Responses) -> None:
     responses.put(key(1), b"one")
-    await asyncio.sleep(0.01)
+    assert responses.get(key(1)) == b"one", "what was put is found, committed or not"
     other = Responses(path)
+    for _ in range(500):
+        await asyncio.sleep(0.01)
+        if other.get(key(1)) == b"one":
+            break
     assert other.get(key(1)) == b"one"
     other.close()
 

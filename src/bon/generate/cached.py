@@ -126,17 +126,20 @@ class Cached:
 class _Asked:
     """What is asked of a generator: the keys of its draws, by their index."""
 
-    __slots__ = ("_keys", "_prompt_id", "_seed")
+    __slots__ = ("_keys", "_made", "_prompt_id", "_seed")
 
     def __init__(self, keys: Keys, seed: int | None, prompt_id: str) -> None:
         self._keys = keys
+        self._made: dict[int, bytes] = {}
         self._seed = seed
         self._prompt_id = prompt_id
 
     def key(self, index: int) -> bytes:
-        if self._seed is None:
-            return self._keys(b"[null,%d]" % index)
-        return self._keys(b"[%d,%d]" % (draw_seed(self._seed, self._prompt_id, index), index))
+        key = self._made.get(index)
+        if key is None:
+            seed = "null" if self._seed is None else draw_seed(self._seed, self._prompt_id, index)
+            key = self._made[index] = self._keys(f"[{seed},{index}]".encode())
+        return key
 
 
 def _runs(indices: Sequence[int]) -> list[list[int]]:

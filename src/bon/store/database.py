@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import sqlite3
 import threading
 import time
@@ -14,15 +13,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bon.errors import StoreError, UsageError
-from bon.store.sqlite_errors import Busy, Damaged, translated
+from bon.store.sqlite_errors import Busy, translated
+from bon.store.sqlite_files import open_file
 
 __all__ = ["Database"]
 
 T = TypeVar("T")
 
 _REFUSALS = (sqlite3.Error, OSError)
-_OURS = 0x626F6E31
-"""SQLite's "application id" of files that we made."""
 _TURN = 0.005
 """Seconds that one attempt waits for another process: an event loop stands still for no longer."""
 _PAUSE = 0.02
@@ -31,11 +29,6 @@ _PATIENCE = 30.0
 """Seconds of attempts."""
 _BATCH = 256
 """Rows that `each` reads at a time."""
-_PAGE = 4096
-_LOG_PAGES = range(16, 1000)
-"""Pages after which the log of an exclusive file is written back: an eighth of the room on the disk, within this."""
-_LONGEST_LOG = 1 << 23
-"""Bytes: a write-ahead log that has grown beyond this is cut when it has been carried over."""
 
 
 class Database:
@@ -79,61 +72,10 @@ class Database:
         self.after_commit: Callable[[], None] | None = None
         self.on_failure: Callable[[StoreError], None] | None = None
         """Told once, when something keeps rows from being written: from then on nothing is."""
-        self._connection = self._patiently(lambda: self._opened(schema, version))
-
-    def _opened(self, schema: str, version: int) -> sqlite3.Connection:
-        for place in (self.path.parent, self.path):
-            if (place == self.path.parent or place.exists()) and not os.access(place, os.W_OK):
-                raise StoreError(f"{self.path}: {str(place)!r} is not there, or may not be written: check it")
-        connection = None
-        try:
-            connection = sqlite3.connect(
-                self.path, timeout=0.0 if self._exclusive else _TURN, isolation_level=None, check_same_thread=False
-            )
-            self._prepare(connection.execute, schema, version)
-        except BaseException as error:
-            if connection is not None:
-                connection.close()
-            if isinstance(error, _REFUSALS):
-                raise self._ours(error) from error
-            raise
-        return connection
-
-    def _prepare(self, run: Callable[[str], sqlite3.Cursor], schema: str, version: int) -> None:
-        if self._exclusive:
-            run("PRAGMA locking_mode = EXCLUSIVE")
-        run("BEGIN")  # so that what is read of a file is of one moment: another process may be making it
-        found = self._version(run, version)
-        run("COMMIT")
-        if found == 0:
-            run("PRAGMA auto_vacuum = INCREMENTAL")  # has to come before the first table, and before the log
-        run("PRAGMA journal_mode = WAL")
-        run("PRAGMA synchronous = NORMAL")
-        run(f"PRAGMA journal_size_limit = {_LONGEST_LOG}")
-        if self._exclusive:
-            room = shutil.disk_usage(self.path.parent).free // _PAGE // 8
-            run(f"PRAGMA wal_autocheckpoint = {min(max(room, _LOG_PAGES.start), _LOG_PAGES.stop)}")
-        if found and not self._exclusive:
-            return
-        run("BEGIN IMMEDIATE")
-        if self._version(run, version) == 0:  # nobody else was faster
-            run(f"PRAGMA application_id = {_OURS}")
-            run(f"PRAGMA user_version = {version}")
-            for statement in filter(str.strip, schema.split(";")):
-                run(statement)
-        run("COMMIT")
-
-    def _version(self, run: Callable[[str], sqlite3.Cursor], wanted: int) -> int:
-        """The schema's version; 0 for an empty file. Raises StoreError for another, and for a file of others."""
-        (owner,), (found,) = run("PRAGMA application_id").fetchone(), run("PRAGMA user_version").fetchone()
-        if owner != _OURS and (owner or found or run("SELECT 1 FROM sqlite_master").fetchone()):
-            raise Damaged(f"{self.path}: it is a database, but not one of bon's: move it away")
-        if found not in (0, wanted):
-            raise StoreError(
-                f"{self.path}: made by another version of bon (schema {found}, not {wanted}): go on with that version, "
-                "or remove the file"
-            )
-        return int(found)
+        wait = 0.0 if exclusive else _TURN
+        self._connection = self._patiently(
+            lambda: open_file(path, schema=schema, version=version, exclusive=exclusive, wait=wait)
+        )
 
     def read(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """The rows of a query, those not yet committed left out. Raises `Busy` where it would have to wait."""

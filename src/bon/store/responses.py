@@ -54,6 +54,7 @@ _OVERHEAD = 120
 _GIVEN_BACK = 256
 """Pages of a file that has grown too large that are given back at a time."""
 _PATIENCE = 10.0
+_LINGER = 0.02
 """Seconds; see `Database`. A cache is not worth more."""
 
 
@@ -67,8 +68,9 @@ class Responses:
     It is a cache and no promise. A damaged file is set aside under another name and a new one begun; what cannot be
     written is not, what cannot be read is no hit; a warning says so once, and nothing is raised.
 
-    Values are committed in groups, once in a round of the event loop (or by `flush`); `close` commits what is left, and
-    so does the end of the process. `clock` gives the seconds by which "recently" is measured, alike in all processes.
+    Values are found at once, and committed in groups, some hundredths of a second after the first of them was put (or
+    by `flush`); `close` commits what is left, and so does the end of the process. `clock` gives the seconds by which
+    "recently" is measured, alike in all processes.
     """
 
     def __init__(self, path: Path, *, most_bytes: int = DEFAULT_BYTES, clock: Callable[[], float] = time.time) -> None:
@@ -77,6 +79,8 @@ class Responses:
         self._clock = clock
         self._step = min(self.most_bytes >> 6, 1 << 20)
         self._unmeasured, self._page = 0, 4096
+        self._fresh: dict[bytes, bytes] = {}
+        """What was put and is not committed yet."""
         self._adds = True
         self._renewed = False
         self._lock = threading.RLock()
@@ -90,6 +94,9 @@ class Responses:
 
     def get(self, key: bytes) -> bytes | None:
         """The value of a key, if it is there and is what was put."""
+        fresh = self._fresh.get(key)
+        if fresh is not None:
+            return fresh
         rows = self._read(_FIND, (key,))
         if not rows:
             return None
@@ -106,6 +113,8 @@ class Responses:
         """Keep a value under a key, in the place of what was there."""
         if len(value) <= self.most_bytes // 8:
             self._unmeasured += self._taken(len(value))
+            if self._adds and self._database is not None:
+                self._fresh[key] = value
             self._write(_PUT, (key, int(self._clock()), _digest(key, value), value))
 
     def flush(self) -> None:
@@ -116,13 +125,14 @@ class Responses:
         """Commit what was put and close; nothing is found or kept afterwards. Closing twice is fine."""
         self._do(lambda database: database.close())
         self._database = None
+        self._fresh.clear()
 
     # The file
 
     def _open(self) -> None:
         """Open the file; one that is damaged is set aside first."""
         try:
-            self._use(Database(self.path, schema=_SCHEMA, version=_VERSION, patience=_PATIENCE))
+            self._use(Database(self.path, schema=_SCHEMA, version=_VERSION, patience=_PATIENCE, linger=_LINGER))
         except Damaged as error:
             self._renew(error)
         except StoreError as error:
@@ -136,6 +146,7 @@ class Responses:
         (self._page,) = database.read("PRAGMA page_size")[0]
         self._shrink(database)
         database.before_commit = _weakly(self._make_room)
+        database.after_commit = self._fresh.clear
 
     def _renew(self, error: StoreError) -> None:
         """Begin a new file in the place of a damaged one, unless another process just has."""
@@ -161,12 +172,14 @@ class Responses:
 
     def _give_up(self, error: StoreError) -> None:
         self._database = None
+        self._fresh.clear()
         _warn(f"the response cache is not used: {error}")
 
     def _stop_adding(self, error: StoreError) -> None:
         """Nothing can be written any more; what is there can still be found. Damage is for the next call to see to."""
         if self._adds and not isinstance(error, Damaged):
             self._adds = False
+            self._fresh.clear()
             _warn(f"nothing is added to the response cache any more: {error}")
 
     def _do(self, act: Callable[[Database], Any]) -> Any:

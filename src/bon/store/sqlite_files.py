@@ -1,0 +1,85 @@
+"""Opens a SQLite file of ours, or makes it: in WAL mode, with its schema, and never one of somebody else's."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias
+
+from bon.errors import StoreError
+from bon.store.sqlite_errors import Damaged, translated
+
+__all__ = ["open_file"]
+
+_Run: TypeAlias = Callable[[str], sqlite3.Cursor]
+
+_OURS = 0x626F6E31
+"""SQLite's "application id" of files that we made."""
+_PAGE = 4096
+_LOG_PAGES = range(16, 1000)
+"""Pages after which the log of an exclusive file is written back: an eighth of the room on the disk, within this."""
+_LONGEST_LOG = 1 << 23
+"""Bytes: a write-ahead log that has grown beyond this is cut when it has been carried over."""
+
+
+def open_file(path: Path, *, schema: str, version: int, exclusive: bool, wait: float) -> sqlite3.Connection:
+    """A connection to the file, which is made with `schema` where there is none; `wait`: seconds for another process.
+
+    Raises what `sqlite_errors.translated` makes of errors, `Damaged` for a file of another program, and `StoreError`
+    for another version of the schema.
+    """
+    for place in (path.parent, path):
+        if (place == path.parent or place.exists()) and not os.access(place, os.W_OK):
+            raise StoreError(f"{path}: {str(place)!r} is not there, or may not be written: check it")
+    connection = None
+    try:
+        connection = sqlite3.connect(path, timeout=wait, isolation_level=None, check_same_thread=False)
+        _prepare(connection.execute, path, schema, version, exclusive=exclusive)
+    except BaseException as error:
+        if connection is not None:
+            connection.close()
+        if isinstance(error, sqlite3.Error | OSError):
+            raise translated(error, path, exclusive=exclusive) from error
+        raise
+    return connection
+
+
+def _prepare(run: _Run, path: Path, schema: str, version: int, *, exclusive: bool) -> None:
+    if exclusive:
+        run("PRAGMA locking_mode = EXCLUSIVE")
+    run("BEGIN")  # so that what is read of a file is of one moment: another process may be making it
+    found = _version(run, path, version)
+    run("COMMIT")
+    if found == 0:
+        run("PRAGMA auto_vacuum = INCREMENTAL")  # has to come before the first table, and before the log
+    run("PRAGMA journal_mode = WAL")
+    run("PRAGMA synchronous = NORMAL")
+    run(f"PRAGMA journal_size_limit = {_LONGEST_LOG}")
+    if exclusive:
+        room = shutil.disk_usage(path.parent).free // _PAGE // 8
+        run(f"PRAGMA wal_autocheckpoint = {min(max(room, _LOG_PAGES.start), _LOG_PAGES.stop)}")
+    if found and not exclusive:
+        return
+    run("BEGIN IMMEDIATE")
+    if _version(run, path, version) == 0:  # nobody else was faster
+        run(f"PRAGMA application_id = {_OURS}")
+        run(f"PRAGMA user_version = {version}")
+        for statement in filter(str.strip, schema.split(";")):
+            run(statement)
+    run("COMMIT")
+
+
+def _version(run: _Run, path: Path, wanted: int) -> int:
+    """The schema's version; 0 for an empty file. Raises StoreError for another, and for a file of others."""
+    (owner,), (found,) = run("PRAGMA application_id").fetchone(), run("PRAGMA user_version").fetchone()
+    if owner != _OURS and (owner or found or run("SELECT 1 FROM sqlite_master").fetchone()):
+        raise Damaged(f"{path}: it is a database, but not one of bon's: move it away")
+    if found not in (0, wanted):
+        raise StoreError(
+            f"{path}: made by another version of bon (schema {found}, not {wanted}): go on with that version, "
+            "or remove the file"
+        )
+    return int(found)
