@@ -223,6 +223,25 @@ async def test_a_mixture_of_fallbacks() -> None:
         assert len(down.ledger) <= 6
 
 
+async def test_a_cap_of_the_ledger_is_kept_across_both_and_sends_nobody_elsewhere() -> None:
+    async with AsyncExitStack() as stack:
+        first = await stack.enter_async_context(
+            serving(faults=lambda number: Fault(status=400) if number < 2 else None)
+        )
+        spare = await stack.enter_async_context(serving())
+        a, b = generator("openai:a", first), generator("openai:b", spare)
+        both = await stack.enter_async_context(fallback(a, b))
+        with bon.Ledger(bon.Caps(calls=6)) as ledger:
+            draws = [draw async for draw in both(PROMPT, 20)]
+        made = [draw for draw in draws if isinstance(draw, Candidate)]
+        failed = [draw for draw in draws if not isinstance(draw, Candidate)]
+        assert len(made) + len(failed) == 20
+        assert {draw.error for draw in failed} == {"CapReached"}
+        assert ledger.spent.calls == len(made) == 6, "what is refused by its status costs nothing"
+        assert len(first.ledger.calls) + len(spare.ledger.calls) == 8
+        assert [one.state for one in both.breakers] == ["closed", "closed"]
+
+
 async def test_a_run_on_specs_counts_and_names_what_each_made() -> None:
     async with FaultServer(faults=Fault(status=404)) as first, FaultServer(answers=["4"]) as spare:
         specs = [f"openai:big@{first.url}", f"openai:small@{spare.url}"]
