@@ -84,7 +84,7 @@ def spending(function: F) -> F:
             multiple=True,
             metavar="N[K|M|G]",
             help="Of each answer (256); with a unit (1.5M) of the whole run, read and written; may be given once for "
-            f"each.  [default: {DEFAULT_REQUEST['max_tokens']} of each answer]",
+            f"each.  [default: {DEFAULT_REQUEST['max_tokens']} of each answer that is drawn]",
         ),
         click.option(
             "--max-total-tokens", type=click.IntRange(min=1), metavar="N", help="Of the whole run, read and written."
