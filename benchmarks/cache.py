@@ -18,6 +18,7 @@ import statistics
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 from bon.generate.cached import Cached
 from bon.protocols import Generator
@@ -100,7 +101,7 @@ def main() -> None:
     options = parser.parse_args()
     gc.collect()
     gc.freeze()  # as `bon sample` does
-    rows = []
+    rows: list[dict[str, Any]] = []
     for logprobs in (False, True):
         rounds = []
         for _ in range(options.rounds):
@@ -115,16 +116,16 @@ def main() -> None:
                 rounds.append(asyncio.run(work))
         for what, goal in GOALS.items():
             us = statistics.median(took[what] for took in rounds)
-            row: dict[str, object] = {"what": what, "logprobs": logprobs, "cpu_us": round(us, 1), "goal_us": None if logprobs else goal}
-            rows.append(row)
+            goal_us = None if logprobs else goal
+            rows.append({"what": what, "logprobs": logprobs, "cpu_us": round(us, 1), "goal_us": goal_us})
     if options.json:
         settings = {"candidates": options.candidates, "n": options.n, "at_once": options.at_once}
         print(json.dumps({**settings, "tokens": TOKENS, "cpus": os.cpu_count(), "rows": rows}))
         return
     print(f"CPU per candidate of {TOKENS} tokens, n={options.n}, {options.candidates} candidates, median of rounds")
     for row in rows:
-        goal = f"   goal {row['goal_us']:.0f}" if row["goal_us"] else ""
-        print(f"{row['what']}{', with logprobs' if row['logprobs'] else '':<16}{row['cpu_us']:>8.1f} us{goal}")
+        aim = f"   goal {row['goal_us']:.0f}" if row["goal_us"] else ""
+        print(f"{row['what']}{', with logprobs' if row['logprobs'] else '':<16}{row['cpu_us']:>8.1f} us{aim}")
 
 
 if __name__ == "__main__":
