@@ -38,8 +38,8 @@ class Attempt:
         self._reservation: Reservation | None = None
         self.left = left
         """Seconds that the call has left, all further attempts included."""
-        self.began = 0.0
-        """When it was sent, by the clock of the loop."""
+        self.began = asyncio.get_running_loop().time()
+        """When it was sent, by the clock of the loop; before that, when it had its slot."""
         self.sent = False
         self.status = 0
         """Of the answer, in HTTP; 0 before there is one."""
@@ -65,10 +65,11 @@ class Attempt:
 
     def cut_off(self) -> CapReached | None:
         """The failure that it is, where it was the ledger's time that ran out."""
-        held = self._reservation
-        if held is None or held.seconds_left is None or held.seconds_left > _NOTHING_LEFT:
-            return None
-        return held.overdue()
+        return self._reservation.overdue() if self._reservation is not None and self._overdue() else None
+
+    def _overdue(self) -> bool:
+        left = self._reservation.seconds_left if self._reservation is not None else None
+        return left is not None and left <= _NOTHING_LEFT
 
     def __enter__(self) -> Attempt:
         return self
@@ -76,7 +77,7 @@ class Attempt:
     def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
         if error is None:
             self._pace.succeeded(self._era)
-        elif self.status in _OVERLOADED or isinstance(error, _OVERLOADS):
+        elif self.status in _OVERLOADED or (isinstance(error, _OVERLOADS) and not self._overdue()):
             self._pace.overloaded(self._era)
         refused = self.status >= 300
         paid = self._bill.paid if self._bill is not None else None
