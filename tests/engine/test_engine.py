@@ -14,6 +14,7 @@ from bon.budgets import Fixed, Threshold
 from bon.engine import Plan, run, run_many, score_pool, score_pools
 from bon.errors import ModelError, NoCandidates, RateLimited, SpecError
 from bon.events import Drawn, Event, Scored, Spending
+from bon.testing import virtual_time
 from bon.types import Candidate, Draw, Failure, Pool, Prompt, Score, Usage
 
 PROMPT = Prompt(id="p", messages=({"role": "user", "content": "2+2?"},))
@@ -234,10 +235,10 @@ async def test_answers_are_extracted_and_an_extractor_that_breaks_is_a_failure()
     assert [(f.stage, f.index, f.error) for f in pool.failures] == [("extract", 1, "LookupError")]
 
 
-async def test_a_threshold_stops_drawing_and_cancels_the_surplus() -> None:
+def test_a_threshold_stops_drawing_and_cancels_the_surplus() -> None:
     generator = Draws(delay=lambda i: i / 200)
     plan = Plan(generator=generator, budget=Threshold(0.3, most=32, wave=3), scorers={"s": ByIndex()})
-    pool = await run(PROMPT, plan)
+    pool = virtual_time(run(PROMPT, plan))
     landed = {c.index for c in pool.candidates}
     assert [value for value in pool.values("s") if value is not None and value >= 0.3], "it was reached"
     assert sum(index >= 3 for index in landed) == 1, "and nothing landed after that"

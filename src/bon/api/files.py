@@ -12,6 +12,7 @@ from typing import TypeVar
 from bon.api.job import Job
 from bon.api.output import Output
 from bon.api.resume import begun_again, carried, refuse_stale, reread_answers, resumed
+from bon.api.settings import adding
 from bon.concurrency import until_broken
 from bon.engine import Plan, lacking, run_many, scoring
 from bon.errors import CapReached
@@ -69,7 +70,7 @@ async def sample_file(
         pool = resumed(begun_again(before, asked, out), begun)
         if job.plan.budget(pool) > 0:
             refuse_stale(pool, job.plan.scorers, out)
-        elif not any(lacking(before, name) for name in job.plan.scorers):
+        elif pool.candidates == before.candidates and not any(lacking(before, name) for name in job.plan.scorers):
             return None
         return pool
 
@@ -135,7 +136,7 @@ class _Run:
         """Do what there is to do for each item, and put each pool into the output when its turn has come."""
         done = empty = 0
         with ExitStack() as stack:
-            journal = given or stack.enter_context(Journal(self.out))
+            journal = given or stack.enter_context(adding(self.out))
             ledger = self.ledger or Ledger(spent=journal.spent)
             output = stack.enter_context(Output(self.out, journal, unordered=self.unordered))
 

@@ -59,10 +59,14 @@ class Output:
     def keep(self, id_: str) -> None:
         """The next item of the input is as it should be."""
         place = self._take(id_)
-        parked = self._journal.parked(id_) is not None
-        if not parked:
+        line = self._journal.parked(id_)
+        before = self._before.get(id_) if self._before is not None and line is not None else None
+        if line is None or before == parse_pool(line):
             self._settled.append(id_)
-        self._ready[place] = parked
+            self._ready[place] = False
+        else:
+            self._tidy = self._tidy and before is None
+            self._ready[place] = True
         self._advance()
 
     def add(self, pool: Pool) -> None:

@@ -198,9 +198,12 @@ class Loop:
             if name in self.poolwise:
                 group = pool.candidates if group and self.judged.get(name) != len(pool) else ()
                 self.judged[name] = len(pool)
-            if group:
+            if name in self.pointwise and not getattr(scorer, "instant", False):
+                for candidate in group:  # one by one: each score is known, and recorded, when it is there
+                    self._start(name, scorer, (candidate,))
+            elif group:
                 self._start(name, scorer, group)
-                started = True
+            started = started or bool(group)
         return started
 
     def _start(self, name: str, scorer: Scorer, group: Sequence[Candidate]) -> None:

@@ -1,0 +1,219 @@
+"""Runs over files from Python: order, caps, continuing, and the same file whatever happened on the way."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections import Counter
+from contextlib import aclosing
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import bon
+from bon.api import make_job
+from bon.api.files import Progress, sample_file, score_file
+from bon.api.job import Job, build_scorers
+from bon.errors import CapReached, UsageError
+from bon.ledger import Caps, Ledger
+from bon.registry import Builder, Config
+from bon.store.journal import Journal, journal_path
+from bon.store.pools import PoolFile, read_pools, same_pools, write_pools
+from bon.testing import Scripted, virtual_time
+from bon.types import Candidate, Prompt
+
+PROMPTS = [Prompt(id=f"q{i}", messages=({"role": "user", "content": f"What is {i}?"},)) for i in range(6)]
+
+
+def text_of(prompt: Prompt, index: int) -> str:
+    return f"{prompt.id} says {index}"
+
+
+def job_of(generator: Scripted, *, n: int = 3, scorer: object = "heuristic") -> Job:
+    return make_job(Builder(Config(), n=n), generator=generator, scorer=scorer)  # type: ignore[arg-type]
+
+
+async def run(out: Path, job: Job, prompts: list[Prompt] = PROMPTS, **options: object) -> list[Progress]:
+    return [progress async for progress in sample_file(prompts, out, job, **options)]  # type: ignore[arg-type]
+
+
+def ids(out: Path) -> list[str]:
+    return [json.loads(line)["id"] for line in out.read_text().splitlines()]
+
+
+def backwards(prompt: Prompt, index: int) -> float:
+    """Later prompts are done first."""
+    return 1.0 + 0.1 * (len(PROMPTS) - int(prompt.id[1:])) + index / 100
+
+
+def test_pools_stand_in_the_order_of_the_input_whichever_is_done_first(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    steps = virtual_time(run(out, job_of(Scripted(text_of, delay=backwards))))
+    assert [step.pool.prompt.id for step in steps if step.pool] == ["q5", "q4", "q3", "q2", "q1", "q0"]
+    assert ids(out) == ["q0", "q1", "q2", "q3", "q4", "q5"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]
+
+
+def test_unordered_pools_stand_as_they_were_done(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    virtual_time(run(out, job_of(Scripted(text_of, delay=backwards)), unordered=True))
+    assert ids(out) == ["q5", "q4", "q3", "q2", "q1", "q0"]
+    generator = Scripted(text_of, delay=backwards)
+    virtual_time(run(out, job_of(generator), unordered=True))
+    assert generator.started == []
+    assert ids(out) == ["q5", "q4", "q3", "q2", "q1", "q0"]
+    virtual_time(run(out, job_of(generator)))
+    assert ids(out) == ["q0", "q1", "q2", "q3", "q4", "q5"], "who asks for order gets it, without a draw"
+
+
+def test_a_pool_that_waits_for_its_turn_outlives_the_run(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+
+    async def stopped() -> None:
+        async with aclosing(sample_file(PROMPTS, out, job_of(Scripted(text_of, delay=backwards)))) as steps:
+            async for _ in steps:
+                break  # q5 is done, and waits for all the others
+
+    virtual_time(stopped())
+    assert not out.exists()
+    again = Scripted(text_of, delay=backwards)
+    virtual_time(run(out, job_of(again)))
+    assert ("q5", 0) not in again.started
+    assert ids(out) == [prompt.id for prompt in PROMPTS]
+
+
+def test_a_cap_stops_cleanly_and_a_higher_one_goes_on(tmp_path: Path) -> None:
+    out, whole = tmp_path / "out", tmp_path / "whole"
+    virtual_time(run(whole, job_of(Scripted(text_of, delay=backwards))))
+    drawn: Counter[tuple[str, int]] = Counter()
+    for cap in (0, 7, 7, 11, 17):
+        generator = Scripted(text_of, delay=backwards)
+        with Journal(out) as journal:
+            ledger = Ledger(Caps(calls=cap), spent=journal.spent)
+            with pytest.raises(CapReached, match=r"raise it to go on"):
+                virtual_time(run(out, job_of(generator), ledger=ledger, journal=journal, concurrency=2))
+        drawn.update(generator.started)
+        assert sorted(generator.started) == sorted(generator.finished), "what was under way has landed"
+        assert sum(drawn.values()) == cap, "a continued run counts what it spent before, and spends all it may"
+        pools = list(read_pools(out)) if out.exists() else []
+        assert all(len(pool) == 3 and not pool.failures for pool in pools), "no half pools"
+    generator = Scripted(text_of, delay=backwards)
+    virtual_time(run(out, job_of(generator)))
+    drawn.update(generator.started)
+    assert set(drawn.values()) == {1}, "nothing was paid for twice"
+    assert same_pools(read_pools(out), read_pools(whole))
+    assert ids(out) == ids(whole)
+
+
+def test_a_ledger_that_others_share_leaves_each_output_its_own_account(tmp_path: Path) -> None:
+    async def both() -> Ledger:
+        ledger = Ledger()
+        for name in ("a", "b"):
+            with Journal(tmp_path / name) as journal:
+                await run(tmp_path / name, job_of(Scripted(text_of)), ledger=ledger, journal=journal)
+                assert journal.spent.calls == 18
+        return ledger
+
+    assert asyncio.run(both()).spent.calls == 36
+
+
+def test_two_runs_on_one_output_are_refused_before_anything_is_drawn(tmp_path: Path) -> None:
+    out, generator = tmp_path / "out", Scripted(text_of)
+    with Journal(out), pytest.raises(UsageError, match="in use"):
+        asyncio.run(run(out, job_of(generator)))
+    assert generator.started == []
+
+
+def test_a_prompt_that_has_changed_since_is_drawn_anew_or_refused(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+
+    async def stopped() -> None:
+        slow = Scripted(text_of, delay=lambda prompt, index: float(index))
+        async with asyncio.timeout(1.5):
+            await run(out, job_of(slow), PROMPTS[:1])
+
+    with pytest.raises(TimeoutError):
+        virtual_time(stopped())
+    assert journal_path(out).exists()
+    changed = [Prompt(id="q0", messages=({"role": "user", "content": "Something else?"},))]
+    generator = Scripted(text_of)
+    asyncio.run(run(out, job_of(generator), changed))
+    assert len(generator.started) == 3, "what was drawn for another question is no answer to this one"
+    with pytest.raises(UsageError, match="another messages"):
+        asyncio.run(run(out, job_of(generator), PROMPTS[:1]))
+
+
+def test_scores_of_an_interrupted_run_are_not_made_again(tmp_path: Path) -> None:
+    source, out = tmp_path / "pools", tmp_path / "scored"
+    asyncio.run(run(source, job_of(Scripted(text_of), scorer=None)))
+    asked: list[str] = []
+
+    @bon.pointwise
+    async def slow(prompt: Prompt, candidate: Candidate) -> float:
+        await asyncio.sleep(1.0 + candidate.index)
+        asked.append(candidate.text)
+        return float(candidate.index)
+
+    async def stopped() -> None:
+        async with asyncio.timeout(2.5):
+            async for _ in score_file(PoolFile(source), out, build_scorers(Builder(Config()), slow), concurrency=2):
+                pass
+
+    with pytest.raises(TimeoutError):
+        virtual_time(stopped())
+    assert sorted(asked) == ["q0 says 0", "q0 says 1", "q1 says 0", "q1 says 1"]
+
+    async def whole() -> None:
+        async for _ in score_file(PoolFile(source), out, build_scorers(Builder(Config()), slow), concurrency=2):
+            pass
+
+    virtual_time(whole())
+    assert sorted(asked) == sorted(text_of(prompt, index) for prompt in PROMPTS for index in range(3))
+    assert [pool.values("slow") for pool in read_pools(out)] == [(0.0, 1.0, 2.0)] * 6
+
+
+@settings(max_examples=150, deadline=None)
+@given(seed=st.integers(0, 10**9))
+def test_the_same_file_whatever_the_concurrency_and_however_often_it_was_stopped(
+    tmp_path_factory: pytest.TempPathFactory, seed: int
+) -> None:
+    chance = random.Random(seed)
+    folder = tmp_path_factory.mktemp("runs")
+    out, whole = folder / "out", folder / "whole"
+    virtual_time(run(whole, job_of(Scripted(text_of))))
+    drawn: Counter[tuple[str, int]] = Counter()
+    flying: set[tuple[str, int]] = set()
+    for stop in [*(chance.uniform(0.0, 4.0) for _ in range(chance.randrange(4))), 1e6]:
+        generator = Scripted(text_of, delay=lambda prompt, index: chance.uniform(0.0, 1.0))
+
+        async def stopped(generator: Scripted = generator, stop: float = stop) -> None:
+            async with asyncio.timeout(stop):
+                n, concurrency = (3, 8) if stop == 1e6 else (chance.randint(1, 3), chance.randint(1, 8))
+                await run(out, job_of(generator, n=n), concurrency=concurrency)
+
+        try:
+            virtual_time(stopped())
+        except TimeoutError:
+            flying.update(generator.aborted)
+        drawn.update(generator.finished)
+    assert same_pools(read_pools(out), read_pools(whole))
+    assert ids(out) == ids(whole)
+    assert set(drawn.values()) == {1}, "nothing twice"
+    assert len(drawn) == 18
+    assert not journal_path(out).exists()
+
+
+def test_a_file_that_ends_in_the_middle_of_a_line_goes_on_behind_the_last_whole_one(tmp_path: Path) -> None:
+    out, whole = tmp_path / "out", tmp_path / "whole"
+    asyncio.run(run(whole, job_of(Scripted(text_of))))
+    write_pools(out, list(read_pools(whole))[:2])
+    with out.open("ab") as file:
+        file.write(b'{"id": "q2", "messa')
+    generator = Scripted(text_of)
+    asyncio.run(run(out, job_of(generator)))
+    assert {prompt for prompt, _ in generator.started} == {"q2", "q3", "q4", "q5"}
+    assert same_pools(read_pools(out), read_pools(whole))
+    assert ids(out) == ids(whole)
