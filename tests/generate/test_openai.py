@@ -316,9 +316,9 @@ async def test_fifty_clients_of_eight_draws_leaving_at_random_leave_nothing_behi
         assert {call.end for call, _ in cut} == {"aborted"}
         assert len(cut) >= 50
         assert len(server.ledger.aborted) == len(cut)
-        assert all(call.started <= moment + 1.0 for call, moment in cut), "nothing is sent for those who have left"
+        assert all(call.started <= moment + 2.0 for call, moment in cut), "nothing is sent for those who have left"
         latest = max(call.ended - moment for call, moment in cut if call.ended is not None)
-        assert latest < 1.0, "tens of milliseconds on a machine that has nothing else to do"
+        assert latest < 2.0, "tens of milliseconds on a machine that has nothing else to do"
         slots = generator.endpoint.pace.slots
         assert (slots.taken, slots.waiting) == (0, 0)
         assert len(await draws(generator)) == 8
