@@ -322,7 +322,9 @@ def test_no_bytes_whatever_stop_the_reading(
     path.write_bytes(data)
     prompts, bad = _read(path, longest=longest)
     lines = {
-        number: line for number, line in enumerate(data.split(b"\n"), 1) if line.removeprefix(b"\xef\xbb\xbf").strip()
+        number: line
+        for number, line in enumerate(data.split(b"\n"), 1)
+        if line.removeprefix(b"\xef\xbb\xbf").strip() or len(line) > longest
     }
     assert len(prompts) + len(bad) == len(lines), "each line that is not blank is a prompt or told of"
     assert [one.line for one in bad] == sorted({one.line for one in bad} & set(lines))
