@@ -7,6 +7,7 @@ import random
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bon.concurrency import close
-from bon.errors import Truncated, UsageError
+from bon.errors import ModelError, Truncated, UsageError
 from bon.generate.cached import Cached
+from bon.generate.embedded import EmbeddedGenerator
+from bon.generate.hf import HFGenerator
+from bon.generate.llamacpp import LlamaCppGenerator
 from bon.generate.openai import OpenAIGenerator
 from bon.generate.request import draw_seed
 from bon.ledger import Caps, Ledger
+from bon.models.stamp import stamp
+from bon.models.transformers import LanguageModel
 from bon.protocols import Generator
+from bon.store.keys import Keys
 from bon.store.responses import Mode, Responses
-from bon.testing import Fault, FaultServer, Scripted
+from bon.testing import Fault, FaultServer, Scripted, check_generator
+from bon.testing.checkpoints import save_tiny_gguf
 from bon.types import Candidate, Delta, Draw, Failure, Logprobs, Prompt, Seconds, Usage
 
 PROMPT = Prompt(id="p", messages=({"role": "user", "content": "Why is the sky blue?"},), request={"seed": 1})
@@ -304,6 +312,12 @@ def test_what_it_does_not_have_itself_is_the_inner_ones(responses: Responses) ->
 def test_a_generator_that_does_not_say_who_it_is_is_refused(responses: Responses) -> None:
     with pytest.raises(UsageError, match="'scripted' cannot be cached: it has no `identity`"):
         Cached(Scripted(["a"]), responses)
+    with pytest.raises(UsageError, match=r"has the `identity` .*, which is no JSON, to tell its draws"):
+        Cached(Scripted(["a"]), responses, identity={"model": object()})
+
+
+async def test_it_keeps_what_a_generator_promises(responses: Responses) -> None:
+    await check_generator(cached(Scripted(lambda prompt, index: f"{prompt.text} {index}"), responses), repeatable=True)
 
 
 async def test_leaving_early_ends_what_is_under_way(responses: Responses) -> None:
@@ -395,8 +409,6 @@ async def test_keys_and_passwords_are_in_no_file_of_the_cache(tmp_path: Path) ->
 
 
 def test_models_on_disk_say_when_they_have_changed(tmp_path: Path) -> None:
-    from bon.models.stamp import stamp
-
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "weights").write_bytes(b"1")
     before = stamp(tmp_path / "model")
@@ -406,3 +418,38 @@ def test_models_on_disk_say_when_they_have_changed(tmp_path: Path) -> None:
     (tmp_path / "model" / "weights").write_bytes(b"12")
     assert stamp(tmp_path / "model") != before
     assert stamp(tmp_path / "model" / "weights")["size"] == 2
+    with pytest.raises(ModelError, match="missing' cannot be read"):
+        stamp(tmp_path / "missing")
+
+
+def test_transformers_models_say_who_they_are(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    made = [
+        HFGenerator("org/model"),
+        HFGenerator("org/model", revision="abc"),
+        HFGenerator("org/model", dtype="bfloat16"),
+        HFGenerator("org/model", adapter=tmp_path),
+        HFGenerator("org/other"),
+        HFGenerator(tmp_path),
+    ]
+    assert len({Keys(generator.identity)(b"[]") for generator in made}) == len(made)
+    before = made[-1].identity
+    assert HFGenerator(tmp_path, name="another name").identity == before
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    assert made[-1].identity != before
+    loaded = LanguageModel(name="m", model=None, tokenizer=None, context=None, eos=frozenset())
+    assert HFGenerator(loaded).identity is None, "nobody knows what was done to it"
+    for generator in made:
+        generator.close()
+
+
+@pytest.mark.skipif(find_spec("openvino_genai") is None, reason="needs openvino-genai: pip install 'bon[local]'")
+def test_embedded_models_say_who_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "model.gguf"
+    save_tiny_gguf(path)
+    one, two, three = EmbeddedGenerator(path), EmbeddedGenerator(path, deterministic=True), LlamaCppGenerator(path)
+    before = [generator.identity for generator in (one, two, three)]
+    assert len({Keys(identity)(b"[]") for identity in before}) == 3
+    assert EmbeddedGenerator(path, name="another name").identity == before[0]
+    path.write_bytes(path.read_bytes() + b"more")
+    assert not [new for new, old in zip((one, two, three), before, strict=True) if new.identity == old]

@@ -196,6 +196,8 @@ def test_it_has_what_the_scorer_has(responses: Responses) -> None:
     assert judge.closed
     with pytest.raises(UsageError, match="cannot be cached: it has no `identity`"):
         CachedScorer(heuristic, responses)
+    with pytest.raises(UsageError, match=r"has the `identity` .*, which is no JSON, to tell its scores"):
+        CachedScorer(judge, responses, identity=object())
 
 
 async def test_a_function_that_is_lifted_keeps_its_identity(responses: Responses) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import hashlib
+import os
 import random
 import sqlite3
 import subprocess
@@ -201,6 +202,15 @@ def test_a_value_that_would_push_out_much_of_the_rest_is_not_kept(responses: Res
     assert small.get(key(1)) is None
     assert small.get(key(2)) == value(2, MIB // 8)
     small.close()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are of POSIX")
+def test_what_people_asked_is_for_their_eyes_only(path: Path, responses: Responses) -> None:
+    responses.put(key(1), b"one")
+    responses.flush()
+    assert {file.name: oct(file.stat().st_mode & 0o777) for file in path.parent.iterdir()} == {
+        f"responses.sqlite{suffix}": "0o600" for suffix in ("", "-wal", "-shm")
+    }
 
 
 # Several at a time

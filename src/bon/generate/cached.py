@@ -43,10 +43,9 @@ class Cached:
         self.inner = inner
         self.responses = responses
         self.identity = getattr(inner, "identity", None) if identity is None else identity
-        if self.identity is None:
-            raise UsageError(
-                f"{name_of(inner)!r} cannot be cached: it has no `identity` to tell its draws from others'"
-            )
+        if self.identity is None or keys_of(self.identity) is None:
+            has = "no `identity`" if self.identity is None else f"the `identity` {self.identity!r}, which is no JSON,"
+            raise UsageError(f"{name_of(inner)!r} cannot be cached: it has {has} to tell its draws from others'")
         self._finds, self._adds = mode != "refresh", mode != "read"
 
     def __getattr__(self, attribute: str) -> Any:

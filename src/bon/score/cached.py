@@ -35,8 +35,9 @@ class CachedScorer:
         self.inner = inner
         self.responses = responses
         self.identity = getattr(inner, "identity", None) if identity is None else identity
-        if self.identity is None:
-            raise UsageError(f"{inner!r} cannot be cached: it has no `identity` to tell its scores from others'")
+        if self.identity is None or keys_of(self.identity) is None:
+            has = "no `identity`" if self.identity is None else f"the `identity` {self.identity!r}, which is no JSON,"
+            raise UsageError(f"{inner!r} cannot be cached: it has {has} to tell its scores from others'")
         self._finds, self._adds = mode != "refresh", mode != "read"
 
     def __getattr__(self, attribute: str) -> Any:

@@ -87,8 +87,9 @@ class Responses:
         self._database: Database | None = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch(mode=0o600)  # prompts and answers are the user's own; the log gets the same mode
         except OSError as error:
-            self._give_up(StoreError(f"{path.parent}: {error.strerror or error}"))
+            self._give_up(StoreError(f"{path}: {error.strerror or error}"))
             return
         self._open()
 
