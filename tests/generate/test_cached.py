@@ -124,6 +124,49 @@ async def test_a_cache_never_returns_another_prompts_sample(responses: Responses
     assert [texts(await drawn(generator, 4, prompt=prompt)) for prompt in prompts] == every
 
 
+asks = st.fixed_dictionaries(
+    {
+        "identity": st.sampled_from(
+            [{"model": "m", "url": "http://a/v1"}, {"model": "n", "url": "http://a/v1"}, {"url": "b"}]
+        ),
+        "content": st.sampled_from(["Why?", "Why", ["Why?"], ""]),
+        "role": st.sampled_from(["user", "system"]),
+        "field": st.sampled_from(["temperature", "top_p"]),
+        "number": st.sampled_from([0, 0.5, 1, "1", None, True, [1]]),
+        "seed": st.sampled_from([None, 0, 1]),
+        "id": st.sampled_from(["p", "q"]),
+        "index": st.integers(0, 2),
+    }
+)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(one=asks, data=st.data())
+def test_any_change_of_what_is_asked_is_another_key(responses: Responses, one: dict[str, Any], data: Any) -> None:
+    changed = data.draw(st.sampled_from(sorted(one)))
+    other = {**one, changed: data.draw(asks)[changed]}
+
+    def key(asked: dict[str, Any], *, otherwise: bool = False) -> bytes:
+        """The key; `otherwise`: the same JSON with its keys in another order and its whole numbers as floats."""
+        request = {asked["field"]: asked["number"], "max_tokens": 9, "seed": asked["seed"]}
+        message = {"role": asked["role"], "content": asked["content"]}
+        if otherwise:
+            message = dict(reversed(message.items()))
+            request = {
+                name: float(value) if type(value) is int and name != "seed" else value
+                for name, value in reversed(request.items())
+            }
+        generator = cached(Scripted([""]), responses, identity=asked["identity"])
+        found = generator._asked(Prompt(id=asked["id"], messages=(message,), request=request))
+        assert found is not None
+        return found.key(asked["index"])
+
+    same = one == other and type(one["number"]) is type(other["number"])  # True is no 1
+    unset = one["number"] is None and changed == "field"  # None takes a field away, whichever it is
+    assert (key(one) == key(other)) == (same or unset)
+    assert key(one, otherwise=True) == key(one)
+
+
 async def test_what_the_prompt_leaves_to_the_defaults_is_in_the_key(responses: Responses) -> None:
     dice = Dice()
     generator = Cached(dice, responses)
