@@ -193,12 +193,12 @@ def test_strict_comes_first(bon: Bon, prompts: Path, tmp_path: Path) -> None:
 
 def test_what_the_journal_of_a_killed_run_holds_is_counted(bon: Bon, prompts: Path, tmp_path: Path) -> None:
     (tmp_path / "slow.py").write_text(
-        "from bon.testing import Scripted\nmodel = Scripted(['a'], delay=lambda prompt, index: 0.05 + index / 10)\n"
+        "from bon.testing import Scripted\nmodel = Scripted(['a'], delay=lambda prompt, index: 0.05 + index / 6)\n"
     )
     out = tmp_path / "pools.jsonl"
-    args = (prompts, "-g", "slow:model", "-n", "8", "--concurrency", "1", "-o", out)
+    args = (prompts, "-g", "slow:model", "-n", "8", "-o", out)
     process = subprocess.Popen(
-        [sys.executable, "-m", "bon", "sample", *map(str, args)],
+        [sys.executable, "-m", "bon", "sample", *map(str, args), "--concurrency", "1"],
         cwd=tmp_path,
         stderr=subprocess.DEVNULL,
         env={**os.environ, "HOME": str(tmp_path)},
@@ -206,7 +206,9 @@ def test_what_the_journal_of_a_killed_run_holds_is_counted(bon: Bon, prompts: Pa
     deadline = time.monotonic() + 60
     while not out.exists() and time.monotonic() < deadline:
         time.sleep(0.01)
-    time.sleep(0.4)
+    beside = bon("sample", *args, "--dry-run", "--json", check=False)
+    assert (beside.returncode == 0 and json.loads(beside.stdout)["drawn"]) or "a run is writing to it" in beside.stderr
+    assert process.poll() is None, "the run was not disturbed"
     process.send_signal(signal.SIGKILL)
     process.wait()
     in_output = len(out.read_text().splitlines())

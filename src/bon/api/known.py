@@ -5,11 +5,12 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from bon.api.resume import begun_again, resumed
 from bon.api.settings import refuse_other, spent_by
+from bon.errors import UsageError
 from bon.store.journal import Journal, journal_path
 from bon.store.pools import PoolFile, parse_pool
 from bon.store.runfile import Run
@@ -17,6 +18,8 @@ from bon.types import Pool, Prompt, Spent
 
 __all__ = ["known"]
 
+_ATTEMPTS = 10
+"""Copies made of a journal that changes meanwhile."""
 _LOG = "-wal"
 """What SQLite appends to the name of a database for what is not yet carried over into it."""
 
@@ -55,12 +58,29 @@ def known(out: Path, run: Run) -> Iterator[tuple[Callable[[Prompt], Pool | None]
 
 
 def _copied(stack: ExitStack, out: Path) -> Journal | None:
-    """A copy of the journal of an output; None where there is none."""
+    """A copy of the journal of an output; None where there is none.
+
+    Raises `UsageError` where a run that is under way changes it all the time.
+    """
     path = journal_path(out)
-    if not path.exists():
-        return None
+    parts = [path, path.with_name(f"{path.name}{_LOG}")]
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bon-")))
-    for name in (path.name, f"{path.name}{_LOG}"):
-        if (beside := path.with_name(name)).exists():
-            shutil.copyfile(beside, folder / name)
-    return stack.enter_context(Journal(folder / out.name))
+    for _ in range(_ATTEMPTS):
+        before = [_state(part) for part in parts]
+        if before[0] is None:
+            return None
+        for part in parts:
+            with suppress(FileNotFoundError):  # there is none, or it has just been taken away
+                shutil.copyfile(part, folder / part.name)
+        if before == [_state(part) for part in parts]:
+            return stack.enter_context(Journal(folder / out.name))
+    raise UsageError(f"{out}: a run is writing to it; wait until it has ended, or choose another output (-o)")
+
+
+def _state(path: Path) -> tuple[int, int] | None:
+    """What changes when a file is written to; None where there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_mtime_ns, found.st_size
