@@ -264,6 +264,16 @@ def test_one_that_raises_outright_is_out_for_good_and_named_once(error: Exceptio
     assert switched.reason == f"it raised {type(error).__name__}"
 
 
+def test_two_calls_under_way_when_it_raises_say_so_once() -> None:
+    async def test() -> None:
+        both = fallback(Switchable("a", trouble=ModelError("gone"), delay=1.0), Switchable("b"))
+        with pytest.warns(UserWarning, match="a is out of use") as warned:
+            await asyncio.gather(drawn(both, 2), drawn(both, 2))
+        assert len(warned) == 1
+
+    assert [event.state for event in run(test)] == ["out"]
+
+
 @pytest.mark.filterwarnings("ignore:.*out of use")
 def test_when_all_raise_outright_the_run_fails_with_the_last_error() -> None:
     async def test() -> None:
