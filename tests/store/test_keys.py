@@ -67,7 +67,7 @@ def test_parts_are_not_mistaken_for_one_another(one: list[Any], other: list[Any]
 
 
 def test_it_is_the_hash_of_the_json_of_all_parts() -> None:
-    whole = json.dumps(["x", {"a": 1, "b": "ü"}, [], 7, 8], separators=(",", ":"), ensure_ascii=False)
+    whole = json.dumps([["x", {"a": 1, "b": "ü"}, []], [7, 8]], separators=(",", ":"), ensure_ascii=False)
     assert Keys("x", {"b": "ü", "a": 1.0}, ())(exact([7, 8])) == hashlib.sha256(whole.encode()).digest()
 
 

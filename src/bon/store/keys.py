@@ -21,12 +21,12 @@ class Keys:
     """The keys of everything that has its first parts in common, which are hashed once."""
 
     def __init__(self, *common: Any) -> None:
-        self._hash = hashlib.sha256(exact(common)[:-1])
+        self._hash = hashlib.sha256(b"[" + exact(common) + b",")
 
     def __call__(self, own: bytes) -> bytes:
-        """32 bytes: sha256 of the JSON of a list, the common parts and then those of `own`, JSON of a list too."""
+        """32 bytes: sha256 of the JSON of `[common parts, own]`; `own` is JSON already."""
         copy = self._hash.copy()
-        copy.update(b"," + own[1:])
+        copy.update(own + b"]")
         return copy.digest()
 
 
