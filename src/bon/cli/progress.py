@@ -58,7 +58,8 @@ class Tally:
 
 async def follow(steps: AsyncIterator[Progress], tally: Tally, *, what: str, total: int | None) -> None:
     """Run to the end, counting, and showing how far it has come."""
-    gc.freeze()  # what is imported stays: the collector need not walk it anew with every few answers
+    gc.freeze()  # what is imported stays: the collector need not walk it anew with every few answers,
+    gc.set_threshold(10_000, 20, 20)  # nor look after each 700 objects, which are a handful of answers
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Bar(*columns, TextColumn("{task.fields[note]}"), console=console, disable=not console.is_terminal) as bar:

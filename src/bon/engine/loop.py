@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from operator import attrgetter
 
 from bon.concurrency import Merged, cancel, close
+from bon.engine.account import Account
 from bon.engine.lacking import NOT_SCORED, lacking
 from bon.engine.plan import Plan
 from bon.errors import HOPELESS, BadReply, ScoreError, StoreError, Truncated
@@ -18,7 +19,7 @@ from bon.generate.metered import metered
 from bon.ledger import charged, charging
 from bon.protocols import Scorer
 from bon.score import failure_of
-from bon.types import Candidate, Draw, Failure, Pool, Score, Spent, Usage
+from bon.types import Candidate, Draw, Failure, Pool, Score, Usage
 
 __all__ = ["Loop"]
 
@@ -48,7 +49,7 @@ class Loop:
         }
         self.taken: set[int | None] = {candidate.index for candidate in pool.candidates}
         self.taken.update(failure.index for failure in pool.failures)
-        self.usage, self.calls = replace(pool.spent.usage, money=pool.spent.money), pool.spent.calls
+        self.account = Account(pool.spent)
         self.started = time.monotonic()
         self.flying: set[int] = set()
         self.draws: set[asyncio.Task[None]] = set()
@@ -67,12 +68,7 @@ class Loop:
                 for name, found in self.scores.items()
             },
             failures=tuple(self.failures),
-            spent=Spent(
-                usage=replace(self.usage, money=None),
-                calls=self.calls,
-                money=self.usage.money,
-                seconds=self.start.spent.seconds + time.monotonic() - self.started,
-            ),
+            spent=self.account.spent(seconds=time.monotonic() - self.started),
         )
 
     async def finish(self) -> Pool:
@@ -158,7 +154,7 @@ class Loop:
             return  # it landed in the moment in which it was cancelled
         self.flying.discard(draw.index)
         if isinstance(draw, Failure):
-            self.calls += 1
+            self.account.add(None)
             self.failures.append(draw)
         else:
             if not draw.cached:
@@ -259,17 +255,13 @@ class Loop:
         )
 
     def _pay(self, by: str, usage: Usage | None, seconds: float) -> None:
-        self.calls += 1
-        if usage is not None:
-            self.usage += usage
+        self.account.add(usage)
         self._tell(Spending(prompt_id=self.start.prompt.id, by=by, usage=usage, seconds=seconds))
 
     def _overhear(self, event: Event) -> None:
         """What generators tell on their own: retries, and what was paid for answers that could not be used."""
         if isinstance(event, Spending):
-            self.calls += event.calls
-            if event.usage is not None:
-                self.usage += event.usage
+            self.account.add(event.usage, calls=event.calls)
         self._tell(event)
 
     def _tell(self, event: Event) -> None:
