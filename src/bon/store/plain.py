@@ -11,6 +11,7 @@ import numpy as np
 
 __all__ = ["canonical", "encode", "finite", "finites", "plain", "refuse_deep"]
 
+_AS_THEY_ARE = frozenset({str, int, bool, type(None)})
 _DEEPEST = 100
 """Levels of lists and mappings in what is read: far less than Python can descend into when it is written again."""
 
@@ -21,11 +22,11 @@ def plain(value: Any, where: str = "a row") -> Any:
     NaN and infinity, which JSON encoders silently turn into null, are refused with a ValueError; what JSON has no word
     for with a TypeError. `where` begins the message.
     """
-    if value is None or isinstance(value, str | int):
+    if type(value) in _AS_THEY_ARE or isinstance(value, str | int):
         return value
     if isinstance(value, float):
         return finite(value, where)
-    if isinstance(value, Mapping):
+    if isinstance(value, dict) or isinstance(value, Mapping):  # noqa: SIM101  # most are dicts, which is found sooner
         return {key: plain(inner, f"{where}: {key}") for key, inner in value.items()}
     if isinstance(value, np.generic | np.ndarray):
         return plain(value.tolist(), where)

@@ -157,15 +157,32 @@ def _prompt_fields(prompt: Prompt, where: str) -> dict[str, Any]:
 
 def _candidate_row(candidate: Candidate, scores: Mapping[str, Score], pool: str) -> CandidateRow:
     where = f"{pool}: candidate {candidate.index}"
-    row = {name: getattr(candidate, name) for name in _CANDIDATE_FIELDS}
-    row.update(
-        tool_calls=tuple(plain(candidate.tool_calls, f"{where}: tool_calls")),
-        seconds=candidate.seconds and _seconds_row(candidate.seconds, where),
-        usage=candidate.usage and _row(UsageRow, candidate.usage),
-        logprobs=candidate.logprobs and _logprobs_row(candidate.logprobs, where),
+    return CandidateRow(
+        index=candidate.index,
+        text=candidate.text,
+        reasoning=candidate.reasoning,
+        tool_calls=tuple(plain(candidate.tool_calls, f"{where}: tool_calls")) if candidate.tool_calls else (),
+        answer=candidate.answer,
+        finish_reason=candidate.finish_reason,
+        seed=candidate.seed,
+        seconds=None if candidate.seconds is None else _seconds_row(candidate.seconds, where),
+        usage=None if candidate.usage is None else _usage_row(candidate.usage, where),
+        logprobs=None if candidate.logprobs is None else _logprobs_row(candidate.logprobs, where),
+        token_ids=candidate.token_ids,
+        generator=candidate.generator,
+        variation=candidate.variation,
+        cached=candidate.cached,
         scores={name: _score_row(score, f"{where}: score {name!r}") for name, score in scores.items()},
     )
-    return CandidateRow(**row)
+
+
+def _usage_row(usage: Usage, where: str) -> UsageRow:
+    return UsageRow(
+        prompt_tokens=usage.prompt_tokens,
+        completion_tokens=usage.completion_tokens,
+        cached_tokens=usage.cached_tokens,
+        money=None if usage.money is None else finite(usage.money, where),
+    )
 
 
 def _seconds_row(seconds: Seconds, where: str) -> SecondsRow:
@@ -189,7 +206,7 @@ def _score_row(score: Score, where: str) -> ScoreRow:
         reason=score.reason,
         parts={name: None if part is None else finite(part, where) for name, part in sorted(score.parts.items())},
         steps=None if score.steps is None else finites(score.steps, where),
-        usage=None if score.usage is None else _row(UsageRow, score.usage),
+        usage=None if score.usage is None else _usage_row(score.usage, where),
         seconds=None if score.seconds is None else finite(score.seconds, where),
         cached=score.cached,
     )
@@ -197,7 +214,7 @@ def _score_row(score: Score, where: str) -> ScoreRow:
 
 def _spent_row(spent: Spent, where: str) -> SpentRow:
     return SpentRow(
-        usage=_row(UsageRow, spent.usage),
+        usage=_usage_row(spent.usage, where),
         calls=spent.calls,
         money=None if spent.money is None else finite(spent.money, where),
         seconds=finite(spent.seconds, where),
