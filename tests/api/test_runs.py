@@ -57,6 +57,21 @@ def test_pools_stand_in_the_order_of_the_input_whichever_is_done_first(tmp_path:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]
 
 
+def test_pools_that_wait_are_kept_on_disk_where_they_are_too_large_for_memory(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    large = Scripted(lambda prompt, index: f"{text_of(prompt, index)} {'x' * 150_000}", delay=backwards)
+
+    async def waiting_on_disk() -> int:
+        journal, most = Journal(out), 0
+        with journal:
+            async for _ in sample_file(PROMPTS, out, job_of(large), journal=journal):
+                most = max(most, sum(journal.parked(prompt.id) is not None for prompt in PROMPTS))
+        return most
+
+    assert virtual_time(waiting_on_disk()) == 3, "of the five that wait, two are within the megabyte at hand"
+    assert ids(out) == [prompt.id for prompt in PROMPTS]
+
+
 def test_unordered_pools_stand_as_they_were_done(tmp_path: Path) -> None:
     out = tmp_path / "out"
     virtual_time(run(out, job_of(Scripted(text_of, delay=backwards)), unordered=True))

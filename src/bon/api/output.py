@@ -16,13 +16,16 @@ __all__ = ["Output"]
 
 _POOLS_AT_ONCE, _BYTES_AT_ONCE = 256, 1 << 18
 """How much lies in the output before the journal lets go of it: the output is synced first, which takes time."""
+_BYTES_AT_HAND = 1 << 20
+"""Lines of pools that wait in memory; what is drawn and scored of them is in the journal all the same."""
 
 
 class Output:
     """A file of pools that a run adds to, in the order of its input; with `unordered`, as they are done.
 
-    A pool whose turn has not come waits in the journal, so memory does not grow with it. What the file held before
-    stays where it is; a pool that is made anew is appended, and `finish` then puts the file in order, in one step.
+    A pool whose turn has not come waits: a few of them at hand, the rest in the journal, so memory does not grow with
+    them. What the file held before stays where it is; a pool that is made anew is appended, and `finish` then puts the
+    file in order, in one step.
     """
 
     def __init__(self, path: Path, journal: Journal, *, unordered: bool = False) -> None:
@@ -38,7 +41,10 @@ class Output:
         self._waiting: dict[str, int] = {}
         """Pools under way: the place of each in the input."""
         self._ready: dict[int, bool] = {}
-        """Places that are done: whether a pool of theirs waits in the journal."""
+        """Places that are done: whether a pool of theirs waits."""
+        self._at_hand: dict[str, bytes] = {}
+        """The lines of those that wait here; the others wait in the journal."""
+        self._bytes_at_hand = 0
         self._settled: list[str] = []
         """Pools in the output that the journal still has."""
         self._unsynced = 0
@@ -71,13 +77,16 @@ class Output:
 
     def add(self, pool: Pool) -> None:
         """A pool is done: it goes into the file now, or waits for its turn."""
-        place = self._waiting.pop(pool.prompt.id)
-        if self.unordered or place == self._turn:
-            self._append(pool.prompt.id, dump_pool(pool))
-            self._ready[place] = False
+        id_, line = pool.prompt.id, dump_pool(pool)
+        place = self._waiting.pop(id_)
+        self._ready[place] = not self.unordered and place != self._turn
+        if not self._ready[place]:
+            self._append(id_, line)
+        elif self._bytes_at_hand + len(line) <= _BYTES_AT_HAND:
+            self._at_hand[id_] = line
+            self._bytes_at_hand += len(line)
         else:
-            self._journal.park(pool.prompt.id, dump_pool(pool))
-            self._ready[place] = True
+            self._journal.park(id_, line)
         self._advance()
 
     def finish(self) -> None:
@@ -96,7 +105,10 @@ class Output:
             write_pools(self.path, (pools[id_] for id_ in order))
 
     def close(self) -> None:
-        """Close the files; closing twice is fine."""
+        """Close the files; pools whose turn has not come are left in the journal. Closing twice is fine."""
+        for id_, line in self._at_hand.items():
+            self._journal.park(id_, line)
+        self._at_hand.clear()
         self._file.close()
         if self._before is not None:
             self._before.close()
@@ -120,11 +132,19 @@ class Output:
         while self._turn in self._ready:
             if self._ready.pop(self._turn):
                 id_ = self._order[self._turn]
-                line = self._journal.parked(id_)
-                if line is None:
-                    raise StoreError(f"{self._journal.path}: the pool of {id_!r} is gone; run the same command again")
-                self._append(id_, line)
+                self._append(id_, self._waited(id_))
             self._turn += 1
+
+    def _waited(self, id_: str) -> bytes:
+        """The line of a pool whose turn has come."""
+        line = self._at_hand.pop(id_, None)
+        if line is not None:
+            self._bytes_at_hand -= len(line)
+            return line
+        line = self._journal.parked(id_)
+        if line is None:
+            raise StoreError(f"{self._journal.path}: the pool of {id_!r} is gone; run the same command again")
+        return line
 
     def _append(self, id_: str, line: bytes) -> None:
         self._file.append(line)
