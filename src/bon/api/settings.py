@@ -14,7 +14,17 @@ from bon.store.journal import Journal
 from bon.store.runfile import Run, data_hash, read_run, require_same, run_path, write_run
 from bon.types import Spent, Usage
 
-__all__ = ["adding", "hashes", "recording", "refuse_other", "refuse_same", "refuse_unfit", "settings_of", "spent_by"]
+__all__ = [
+    "adding",
+    "hashes",
+    "plain_spent",
+    "recording",
+    "refuse_other",
+    "refuse_same",
+    "refuse_unfit",
+    "settings_of",
+    "spent_by",
+]
 
 _MAY_DIFFER = frozenset({"n", "scorers", "data"})
 """A larger n adds candidates, another scorer adds scores, and prompts are compared one by one as they are met."""
@@ -72,7 +82,7 @@ def recording(
         yield journal
         journal.flush()
         if journal.empty:
-            write_run(out, replace(run, spent=_table(journal.spent)))
+            write_run(out, replace(run, spent=plain_spent(journal.spent)))
 
 
 @contextmanager
@@ -114,7 +124,8 @@ def refuse_other(out: Path, run: Run, *, alike: Collection[str] = _MAY_DIFFER) -
     return before
 
 
-def _table(spent: Spent) -> dict[str, Any]:
+def plain_spent(spent: Spent) -> dict[str, Any]:
+    """What was spent, as a table for people and programs."""
     table = {
         "prompt_tokens": spent.usage.prompt_tokens,
         "completion_tokens": spent.usage.completion_tokens,

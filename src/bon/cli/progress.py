@@ -17,9 +17,9 @@ from bon.cli.live import switched_line
 from bon.events import Drawn, Event, Switched
 from bon.store.badlines import BadLines
 from bon.store.lines import lines_of
-from bon.types import Candidate
+from bon.types import Candidate, Spent
 
-__all__ = ["Tally", "count_lines", "follow"]
+__all__ = ["Tally", "count_lines", "follow", "spent_line"]
 
 _BLOCK = 1 << 16
 _EVERY = 5.0
@@ -34,6 +34,8 @@ class Tally:
         """The input lines that could not be used."""
         self.done = self.made = self.candidates = self.cached = self.failures = self.tokens = self.empty = 0
         self.first_failure: str | None = None
+        self.spent = Spent()
+        """What this output has cost, earlier runs included."""
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, Drawn) and isinstance(event.draw, Candidate):
@@ -73,6 +75,15 @@ async def follow(steps: AsyncIterator[Progress], tally: Tally, *, what: str, tot
             if not console.is_terminal and time.monotonic() - said > _EVERY:
                 said = time.monotonic()
                 sys.stderr.write(f"{what}: {step.done}{f' of {total}' if total else ''}\n")
+
+
+def spent_line(spent: Spent) -> str:
+    """What an output has cost, in a line; empty where no call was made."""
+    if not spent.calls:
+        return ""
+    money = "" if spent.money is None else f", ${spent.money:.6g}"
+    tokens = f"{spent.usage.prompt_tokens:,} tokens read and {spent.usage.completion_tokens:,} written"
+    return f"spent so far: {spent.calls:,} calls, {tokens}{money}, {spent.seconds:.1f} s\n"
 
 
 def count_lines(path: Path) -> int | None:

@@ -12,7 +12,7 @@ import click
 
 from bon.api import Job, blocking, make_job
 from bon.api.files import sample_file
-from bon.api.settings import recording, settings_of
+from bon.api.settings import plain_spent, recording, settings_of
 from bon.cli.dry import say
 from bon.cli.inputs import Problems, told
 from bon.cli.options import (
@@ -29,7 +29,7 @@ from bon.cli.options import (
     strict,
     unordered,
 )
-from bon.cli.progress import Tally, count_lines, follow
+from bon.cli.progress import Tally, count_lines, follow, spent_line
 from bon.errors import CapReached
 from bon.observe import stage_lines
 from bon.registry import Builder, DryBuilder
@@ -109,7 +109,10 @@ def _sample(prompts: Path, source: Path, out: Path, options: dict[str, Any]) -> 
                 ledger=ledger_of(options, spent=journal.spent),
                 journal=journal,
             )
-            blocking.run(follow(steps, tally, what="sampling", total=count_lines(source)))
+            try:
+                blocking.run(follow(steps, tally, what="sampling", total=count_lines(source)))
+            finally:
+                tally.spent = journal.spent
     except CapReached as reached:
         stopped = reached
     _report(tally, prompts, out, stopped, as_json=options["as_json"])
@@ -131,6 +134,7 @@ def _report(tally: Tally, prompts: Path, out: Path, stopped: CapReached | None, 
             "empty": tally.empty,
             "completion_tokens": tally.tokens,
             "bad_lines": tally.bad.count,
+            "spent": plain_spent(tally.spent),
             "stopped": None if stopped is None else str(stopped),
         }
         sys.stdout.write(json.dumps(facts) + "\n")
@@ -142,4 +146,4 @@ def _report(tally: Tally, prompts: Path, out: Path, stopped: CapReached | None, 
             f"{tally.failures} failures, {tally.empty} prompts without any candidate; the same command tries those "
             f"again. The first: {tally.first_failure}\n"
         )
-    sys.stderr.write(told(prompts, tally.bad))
+    sys.stderr.write(told(prompts, tally.bad) + spent_line(tally.spent))

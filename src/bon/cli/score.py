@@ -13,11 +13,11 @@ import click
 from bon.answers import extractor
 from bon.api import blocking, build_scorers
 from bon.api.files import score_file
-from bon.api.settings import adding, hashes, recording
+from bon.api.settings import adding, hashes, plain_spent, recording
 from bon.cli.amounts import told_apart
 from bon.cli.inputs import Problems, told
 from bon.cli.options import as_json, caching, caps_of, concurrency, ledger_of, scoring, spending, strict, unordered
-from bon.cli.progress import Tally, count_lines, follow
+from bon.cli.progress import Tally, count_lines, follow, spent_line
 from bon.errors import CapReached, UsageError
 from bon.registry import Builder
 from bon.store.badlines import BadLines
@@ -86,7 +86,10 @@ def command(pools: Path, out: Path | None, **options: Any) -> None:
                     ledger=ledger_of(options, spent=journal.spent),
                     journal=journal,
                 )
-                blocking.run(follow(steps, tally, what="scoring", total=count_lines(pools)))
+                try:
+                    blocking.run(follow(steps, tally, what="scoring", total=count_lines(pools)))
+                finally:
+                    tally.spent = journal.spent
         except CapReached as reached:
             stopped = reached
     _report(tally, pools, target, list(scorers), stopped, as_json=options["as_json"])
@@ -115,6 +118,7 @@ def _report(
             "pools": tally.done,
             "scorers": facts,
             "bad_lines": tally.bad.count,
+            "spent": plain_spent(tally.spent),
             "stopped": None if stopped is None else str(stopped),
         }
         sys.stdout.write(json.dumps(whole) + "\n")
@@ -124,7 +128,7 @@ def _report(
         counts = f"{fact['scored']} candidates scored, mean {mean}, {fact['unscored']} unscored{why}"
         sys.stderr.write(f"{fact['scorer']}: {counts}\n")
     sys.stderr.write(f"{target}: {tally.done} pools\n")
-    sys.stderr.write(told(pools, tally.bad))
+    sys.stderr.write(told(pools, tally.bad) + spent_line(tally.spent))
 
 
 def _facts(path: Path, name: str) -> dict[str, Any]:
