@@ -95,7 +95,10 @@ def test_killed_and_continued_gives_the_same_file(bon: Bon, prompts: Path, tmp_p
     assert [json.loads(line)["id"] for line in out.read_text().splitlines()] == [f"q{i}" for i in range(12)]
 
 
-def test_ctrl_c_stops_cleanly_and_can_be_continued(bon: Bon, prompts: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_ctrl_c_stops_cleanly_and_can_be_continued(
+    bon: Bon, prompts: Path, tmp_path: Path, sent: signal.Signals, code: int
+) -> None:
     out = tmp_path / "pools.jsonl"
     args = ["sample", str(prompts), "-g", "slow:model", "-n", "4", "--concurrency", "1", "-o", str(out)]
     process = subprocess.Popen(
@@ -108,9 +111,9 @@ def test_ctrl_c_stops_cleanly_and_can_be_continued(bon: Bon, prompts: Path, tmp_
     deadline = time.monotonic() + 60
     while not out.exists() and time.monotonic() < deadline:
         time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(sent)
     _, said = process.communicate(timeout=30)
-    assert process.returncode == 130
+    assert process.returncode == code
     assert said.endswith("bon: stopped\n")
     assert "Traceback" not in said
     assert 0 < len(list(read_pools(out))) < 12

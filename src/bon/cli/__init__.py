@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import re
+import signal
 import sys
 import warnings
 from io import TextIOWrapper
@@ -77,20 +78,29 @@ def _warn(message: Warning | str, *_: object, **__: object) -> None:
     _say(f"warning: {message}")
 
 
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM: what a scheduler or a container sends; it ends a run as Ctrl-C does."""
+
+
+def _terminate(*_: object) -> None:
+    raise _Terminated
+
+
 def main(args: list[str] | None = None) -> Any:
     """Run the command and end the process with its exit code; errors of ours are one line, without a traceback."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # half an emoji in an answer is no reason to lose it
     warnings.showwarning = _warn
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         code = cli.main(args=args, standalone_mode=False, prog_name="bon")
     except click.ClickException as error:
         error.show()
         code = error.exit_code
-    except (click.Abort, KeyboardInterrupt):
+    except (click.Abort, KeyboardInterrupt) as error:
         _say("stopped")
-        code = 130
+        code = 143 if isinstance(error.__cause__ or error, _Terminated) else 130
     except BonError as error:
         _say(error)
         code = 2 if isinstance(error, UsageError) else 1
