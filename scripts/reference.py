@@ -102,13 +102,14 @@ Rooms that are planned and not built have their place already: server above api,
 scale beside api, refine beside engine.
 
 One run, from top to bottom: a face (`cli`, `api`) has the `registry` build things from specs and hands them to the
-`engine`, which starts every draw and every scorer, and ends them. Generators stand around generators: fallback, mixture
-and variations around the cache, the cache around spares for slow draws, these around a model. The model is reached
-through `transport` (HTTP), where each attempt at a call waits for the limits of its endpoint (`pace.py`) and then for room
-in the `ledger`; or it is one of `models` (embedded, transformers), and each draw waits for that room (`metered.py`). In a
-run over files the journal (`store/journal.py`) hears what lands before anything else comes of it. What comes out is a
-Pool, which `select` weighs and `store` keeps; `api/output.py` gives it its place in the file, and the journal forgets it.
-[docs/reliability.md](docs/reliability.md#how-the-parts-fit-together) shows this as a picture.
+`engine`, which starts every draw and every scorer, and ends them. Generators stand around generators: fallback,
+mixture and variations around the cache, the cache around spares for slow draws, these around a model. The model is
+reached through `transport` (HTTP), where each attempt at a call waits for the limits of its endpoint (`pace.py`)
+and then for room in the `ledger`; or it is one of `models` (embedded, transformers), and each draw waits for that
+room (`metered.py`). In a run over files the journal (`store/journal.py`) hears what lands before anything else
+comes of it. What comes out is a Pool, which `select` weighs and `store` keeps; `api/output.py` gives it its place
+in the file, and the journal forgets it. [docs/reliability.md](docs/reliability.md#how-the-parts-fit-together) shows
+this as a picture.
 
 What follows is made from the modules' own first sentences by `make docs`.
 """
