@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterable
 from typing import Any, Generic, TypeVar
 
@@ -33,7 +34,7 @@ class Merged(Generic[T]):
     """
 
     def __init__(self, iterators: Iterable[AsyncIterator[T]] = ()) -> None:
-        self._landed: asyncio.Queue[T | _Ended] = asyncio.Queue()
+        self._landed: _Landed[T | _Ended] = _Landed()
         self._tasks: set[asyncio.Task[None]] = set()
         for iterator in iterators:
             self.add(iterator)
@@ -48,18 +49,18 @@ class Merged(Generic[T]):
     async def _drain(self, iterator: AsyncIterator[T]) -> None:
         try:
             async for item in iterator:
-                self._landed.put_nowait(item)
+                self._landed.put(item)
         finally:
             await close(iterator)
 
     def _end(self, task: asyncio.Task[None]) -> None:
-        self._landed.put_nowait(_Ended(task))
+        self._landed.put(_Ended(task))
 
     def __aiter__(self) -> Merged[T]:
         return self
 
     async def __anext__(self) -> T:
-        while self._tasks or not self._landed.empty():
+        while self._tasks or self._landed:
             item = await self._landed.get()
             if not isinstance(item, _Ended):
                 return item
@@ -75,6 +76,30 @@ class Merged(Generic[T]):
             if task.done() and not task.cancelled():
                 task.exception()  # seen here, so that asyncio does not warn that nobody looked
         self._tasks.clear()
+
+
+class _Landed(Generic[T]):
+    """What has landed, for the one who takes it: asyncio's own queue serves many, which costs more."""
+
+    __slots__ = ("_items", "_taker")
+
+    def __init__(self) -> None:
+        self._items: deque[T] = deque()
+        self._taker: asyncio.Future[None] | None = None
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def put(self, item: T) -> None:
+        self._items.append(item)
+        if self._taker is not None and not self._taker.done():
+            self._taker.set_result(None)
+
+    async def get(self) -> T:
+        while not self._items:
+            self._taker = asyncio.get_running_loop().create_future()
+            await self._taker
+        return self._items.popleft()
 
 
 class _Ended:
@@ -128,10 +153,10 @@ async def merge(iterators: Iterable[AsyncIterator[T]]) -> AsyncGenerator[T, None
 
 async def as_landed(coroutines: Iterable[Coroutine[Any, Any, T]]) -> AsyncGenerator[T, None]:
     """Run coroutines together and yield each result as it lands; the same promises as `merge`."""
-    landed: asyncio.Queue[asyncio.Task[T]] = asyncio.Queue()
+    landed: _Landed[asyncio.Task[T]] = _Landed()
     tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
     for task in tasks:
-        task.add_done_callback(landed.put_nowait)
+        task.add_done_callback(landed.put)
     try:
         for _ in tasks:
             yield (await landed.get()).result()
