@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import TextIO
 
-from bon.events import Begun, Drawn, Event, Hook, Retried, Scored, Selected, Switched
+from bon.events import Begun, Drawn, Event, Hook, Retried, Scored, Selected, Switched, no_hook
 from bon.types import Failure
 
 __all__ = ["both", "log_events", "stage_lines"]
@@ -31,12 +31,13 @@ def log_events(logger: logging.Logger | None = None) -> Hook:
 
 def both(*hooks: Hook) -> Hook:
     """One hook that tells several, in this order."""
+    listeners = [hook for hook in hooks if hook is not no_hook]
 
-    def hook(event: Event) -> None:
-        for each in hooks:
-            each(event)
+    def each(event: Event) -> None:
+        for hook in listeners:
+            hook(event)
 
-    return hook
+    return listeners[0] if len(listeners) == 1 else each
 
 
 def stage_lines(stream: TextIO | None = None) -> Callable[[str, int, int | None], None]:

@@ -58,13 +58,17 @@ class Loop:
         self.merged: Merged[Draw | _Landing] = Merged()
         self.pointwise = {name: s for name, s in plan.scorers.items() if getattr(s, "pointwise", False)}
         self.poolwise = {name: s for name, s in plan.scorers.items() if name not in self.pointwise}
+        self.instant = {name for name, scorer in self.pointwise.items() if getattr(scorer, "instant", False)}
+        self.by: str | None = getattr(plan.budget, "by", None)
+        self.wave: int = getattr(plan.budget, "wave", 0)
+        self.most: int | None = getattr(plan.budget, "most", None)
 
     def snapshot(self) -> Pool:
         return Pool(
             prompt=self.start.prompt,
             candidates=tuple(self.candidates),
             scores={
-                name: tuple(found.get(candidate.index, NOT_SCORED) for candidate in self.candidates)
+                name: tuple([found.get(candidate.index, NOT_SCORED) for candidate in self.candidates])
                 for name, found in self.scores.items()
             },
             failures=tuple(self.failures),
@@ -98,26 +102,23 @@ class Loop:
 
     async def _ask(self) -> None:
         """Ask the budget how many more are wanted; start them, or cancel the surplus."""
-        budget = self.plan.budget
-        by = getattr(budget, "by", None)
-        if by in self.poolwise:
+        if self.by in self.poolwise:
             # The budget reads a score that needs the whole pool: it is asked when a wave has landed and been scored.
-            if self.flying or any(name == by for name, _ in self.unscored):
+            if self.flying or any(name == self.by for name, _ in self.unscored):
                 return
-            if self._score({by: self.poolwise[by]}):
+            if self._score({self.by: self.poolwise[self.by]}):
                 return
         pool = self.snapshot()
-        more = budget(pool)
+        more = self.plan.budget(pool)
         if more <= 0:
             await cancel(self.draws)
             self.draws.clear()
             self.flying.clear()
             return
         waiting = len(self.flying) + (len({index for _, index in self.unscored}) if self.unscored else 0)
-        count = more + getattr(budget, "wave", 0) - waiting
+        count = more + self.wave - waiting
         if count > 0:
-            most = getattr(budget, "most", None)
-            self._draw(count if most is None else min(count, most - len(self.flying) - pool.landed))
+            self._draw(count if self.most is None else min(count, self.most - len(self.flying) - pool.landed))
 
     def _draw(self, count: int) -> None:
         for first, length in _free_runs(self.taken, count):
@@ -164,7 +165,7 @@ class Loop:
         self._tell(Drawn(prompt_id=self.start.prompt.id, draw=draw))
         if isinstance(draw, Candidate):
             for name, scorer in self.pointwise.items():
-                if getattr(scorer, "instant", False):
+                if name in self.instant:
                     self._land_scores(await self._judge(name, scorer, (draw,)))
                 else:
                     self._start(name, scorer, (draw,))
@@ -194,7 +195,7 @@ class Loop:
             if name in self.poolwise:
                 group = pool.candidates if group and self.judged.get(name) != len(pool) else ()
                 self.judged[name] = len(pool)
-            if name in self.pointwise and not getattr(scorer, "instant", False):
+            if name in self.pointwise and name not in self.instant:
                 for candidate in group:  # one by one: each score is known, and recorded, when it is there
                     self._start(name, scorer, (candidate,))
             elif group:
@@ -227,12 +228,13 @@ class Loop:
             failure = Failure.of(error, stage="score", index=index, by=name)
             missing = Score.missing(f"{failure.error}: {failure.message}")
             return _Landing(name, group, (missing,) * len(group), (failure,))
-        found = (failure_of(score, index=c.index, by=name) for c, score in zip(group, scores, strict=True))
+        unscored = [(c, score) for c, score in zip(group, scores, strict=True) if score.value is None]
+        found = [failure_of(score, index=candidate.index, by=name) for candidate, score in unscored]
         return _Landing(name, group, scores, [failure for failure in found if failure])
 
     def _land_scores(self, landing: _Landing) -> None:
-        indices = tuple(candidate.index for candidate in landing.candidates)
-        self.unscored.difference_update((landing.scorer, index) for index in indices)
+        indices = tuple([candidate.index for candidate in landing.candidates])
+        self.unscored.difference_update([(landing.scorer, index) for index in indices])
         asked = {None, *indices}
         self.failures = [
             failure

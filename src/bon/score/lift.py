@@ -99,7 +99,9 @@ class _Pointwise:
     async def _one(self, prompt: Prompt, candidate: Candidate) -> Score:
         try:
             said = self.fn(prompt, candidate)
-            return _as_score(await said if inspect.isawaitable(said) else said, self.name)
+            if not isinstance(said, Score | float) and inspect.isawaitable(said):
+                said = await said
+            return _as_score(said, self.name)
         except UsageError:
             raise
         except Exception as error:  # noqa: BLE001  # a failure is data

@@ -153,12 +153,10 @@ class Journal:
             if isinstance(event.draw, Candidate):
                 self._put(event.prompt_id, _DRAW, event.draw)
         elif isinstance(event, Scored):
-            failed = {failure.index for failure in event.failures}
-            kept = [
-                (index, score)
-                for index, score in zip(event.indices, event.scores, strict=True)
-                if None not in failed and index not in failed
-            ]
+            kept = list(zip(event.indices, event.scores, strict=True))
+            if event.failures:
+                failed = {failure.index for failure in event.failures}
+                kept = [(index, score) for index, score in kept if None not in failed and index not in failed]
             if kept:
                 self._put(event.prompt_id, f"{_SCORES}{event.scorer}", kept)
 
