@@ -106,6 +106,8 @@ class Reply(msgspec.Struct):
 
 def _dollars(cost: Any) -> float | None:
     """What the endpoint says that a call cost: a number (OpenRouter), or an object with a total (Perplexity)."""
+    if cost is None:
+        return None
     stated = cost.get("total_cost") if isinstance(cost, Mapping) else cost
     if isinstance(stated, bool) or not isinstance(stated, int | float):
         return None

@@ -50,6 +50,11 @@ class Ask:
             raise UsageError(f"prompt {prompt.id!r} cannot be sent as JSON: {error}") from error
         return cls(prompt=prompt, request=request, body=body[:-1], by=by, price=price)
 
+    @property
+    def seeded(self) -> bool:
+        """Whether each draw has a seed of its own."""
+        return self.request.get("seed") is not None
+
     def seed(self, index: int) -> int | None:
         """The seed of one draw; None where the run has none."""
         run_seed = self.request.get("seed")

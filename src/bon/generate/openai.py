@@ -100,7 +100,7 @@ class OpenAIGenerator:
         """
         ask = self._ask(prompt, upto=start + n)
         indices, refused_n = range(start, start + n), False
-        if n > 1 and self._honours_n and (self._use_n is True or (self._use_n == "auto" and ask.seed(start) is None)):
+        if n > 1 and self._honours_n and (self._use_n is True or (self._use_n == "auto" and not ask.seeded)):
             together = await self._together(ask, indices)
             for draw in together.draws:
                 yield draw
@@ -237,7 +237,12 @@ class OpenAIGenerator:
         """The usage with its money, where the endpoint does not state it and a price is known."""
         if usage is None or usage.money is not None or self.price is None:
             return usage
-        return replace(usage, money=self.price.of(usage))
+        return Usage(
+            prompt_tokens=usage.prompt_tokens,
+            completion_tokens=usage.completion_tokens,
+            cached_tokens=usage.cached_tokens,
+            money=self.price.of(usage),
+        )
 
     def _lost(self, ask: Ask, bill: Bill, seconds: Seconds) -> None:
         if bill.paid is not None:
