@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -145,8 +145,7 @@ async def test_what_belongs_to_a_group_is_added_before_it_is_committed(tmp_path:
     await asyncio.sleep(0)
     database.before_commit = None
     assert values(tmp_path / "d") == [b"with it"]
-    database.close(remove=True)
-    assert list(tmp_path.iterdir()) == []
+    database.close()
 
 
 async def test_a_row_that_cannot_be_kept_ends_the_use_and_is_told(tmp_path: Path) -> None:
@@ -160,6 +159,64 @@ async def test_a_row_that_cannot_be_kept_ends_the_use_and_is_told(tmp_path: Path
     assert told == [again.value]
     assert database.read("SELECT count(*) FROM entries") == [(0,)]
     database.close()
+
+
+def test_who_is_told_holds_no_lock_and_may_wait_for_others_who_use_it(tmp_path: Path) -> None:
+    """The mistake: callbacks under the lock, so that two threads wait for each other for ever."""
+    database, seen = opened(tmp_path / "d"), []
+
+    def another_thread_reads(*_: object) -> None:
+        reading = threading.Thread(target=lambda: seen.append(database.read("SELECT count(*) FROM entries")))
+        reading.start()
+        reading.join(10)
+
+    database.after_commit = another_thread_reads
+    database.on_failure = another_thread_reads
+    database.write(INSERT, (b"a",))
+    database.flush()
+    assert seen == [[(1,)]]
+    database.write(INSERT, (object(),))
+    with pytest.raises(StoreError):
+        database.flush()
+    assert seen == [[(1,)]] * 2
+    database.close()
+
+
+INTERRUPTED = """
+import random
+
+armed, dice, interrupts = False, random.Random(1), 0
+
+def interrupt(*_):
+    if armed:
+        raise KeyboardInterrupt
+
+signal.signal(signal.SIGALRM, interrupt)
+database = opened(exclusive=True)
+for i in range(3000):
+    database.write(INSERT, (b"%d" % i,))
+    try:
+        try:
+            armed = True
+            signal.setitimer(signal.ITIMER_REAL, dice.uniform(1e-6, 1e-4))
+            database.flush()
+        finally:
+            armed = False
+    except KeyboardInterrupt:
+        interrupts += 1
+    armed = False
+database.close()
+print(interrupts)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="timers that interrupt are of POSIX")
+def test_an_interrupt_at_any_moment_of_a_commit_neither_loses_nor_doubles_its_rows(tmp_path: Path) -> None:
+    with process(INTERRUPTED, tmp_path / "d") as interrupted:
+        out, err = interrupted.communicate(timeout=60)
+    assert err == ""
+    assert int(out) > 300
+    assert values(tmp_path / "d") == [b"%d" % i for i in range(3000)]
 
 
 async def test_a_waiter_that_was_cancelled_keeps_nobody_from_going_on(tmp_path: Path) -> None:
@@ -366,7 +423,9 @@ def test_an_exclusive_file_in_use_is_refused_at_once(tmp_path: Path) -> None:
         before = time.monotonic()
         with pytest.raises(UsageError, match="in use: wait until that run is done, or choose another output"):
             opened(tmp_path / "d", exclusive=True)
-        assert time.monotonic() - before < 5  # and not after the patience that a shared file would have
+        assert (
+            time.monotonic() - before < 5
+        )  # a quarter of one, on a machine at rest; and not after the patience that a shared file would have
         other.kill()
         other.wait()
         opened(tmp_path / "d", exclusive=True).close()  # who was killed holds nothing
@@ -374,6 +433,108 @@ def test_an_exclusive_file_in_use_is_refused_at_once(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="in use"):
         opened(tmp_path / "d", exclusive=True)
     with_us.close()
+
+
+TAKE_TURNS = """
+import random
+
+from bon.errors import UsageError
+
+OWNER, LEFT = Path(f"{PATH}.owner"), Path(f"{PATH}.left")  # who has it now, and what the last one left in it
+name, rounds, dice, done = sys.argv[2], int(sys.argv[3]), random.Random(int(sys.argv[2])), 0
+while done < rounds:
+    try:
+        database = opened(exclusive=True)
+    except UsageError as error:
+        assert "in use" in str(error)
+        continue
+    os.close(os.open(OWNER, os.O_CREAT | os.O_EXCL))
+    left = LEFT.read_text().split() if LEFT.exists() else []
+    found = [value.decode() for (value,) in database.read("SELECT value FROM entries ORDER BY id")]
+    assert found == left, (found, left)
+    mine = f"{name}:{done}"
+    database.write(INSERT, (mine.encode(),))
+    database.flush()
+    keep = dice.random() < 0.3
+    LEFT.write_text(" ".join([*left, mine]) if keep else "")
+    OWNER.unlink()
+    database.close(remove=not keep)
+    done += 1
+"""
+
+
+def taking_turns(path: Path, *, processes: int, rounds: int) -> None:
+    crowd = [
+        subprocess.Popen(
+            [sys.executable, "-c", PRELUDE + TAKE_TURNS, str(path), str(name), str(rounds)],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for name in range(processes)
+    ]
+    assert [running.communicate(timeout=300)[1] for running in crowd] == [""] * processes
+    left = path.with_name("d.left").read_text().split()
+    database = opened(path, exclusive=True)
+    assert [value.decode() for (value,) in database.read("SELECT value FROM entries ORDER BY id")] == left
+    database.close(remove=True)
+    assert [file.name for file in path.parent.iterdir()] == ["d.left"]
+
+
+def test_processes_that_open_write_and_remove_one_file_never_meet_in_it_and_lose_nothing(tmp_path: Path) -> None:
+    """The mistake: a run that ends removes the journal that another run has just opened."""
+    taking_turns(tmp_path / "d", processes=5, rounds=40)
+
+
+@pytest.mark.slow
+def test_many_processes_that_remove_one_file_lose_nothing(tmp_path: Path) -> None:
+    taking_turns(tmp_path / "d", processes=12, rounds=100)
+
+
+START = """
+from bon.errors import UsageError
+
+print("ready", flush=True)
+for line in sys.stdin:  # all of them get it at once
+    PATH = Path(line.strip())
+    try:
+        database = opened(exclusive=True)
+        print("won", flush=True)
+    except UsageError:
+        print("refused", flush=True)
+"""
+
+
+def test_of_several_that_start_at_once_exactly_one_wins(tmp_path: Path) -> None:
+    """The mistake: each of them is refused because of the other."""
+    with ExitStack() as stack:
+        crowd = [stack.enter_context(process(START, tmp_path)) for _ in range(3)]
+        assert [said(running) for running in crowd] == ["ready"] * 3
+        for i in range(12):
+            for running in crowd:
+                assert running.stdin is not None
+                running.stdin.write(f"{tmp_path / str(i)}\n")
+                running.stdin.flush()
+            assert sorted(said(running) for running in crowd) == ["refused", "refused", "won"]
+
+
+def test_a_shared_file_is_not_removed(tmp_path: Path) -> None:
+    database = opened(tmp_path / "d")
+    with pytest.raises(UsageError, match="cannot be removed while others may have it open"):
+        database.close(remove=True)
+    database.close()
+    assert values(tmp_path / "d") == []
+
+
+def test_closing_again_removes_nothing_of_who_came_after(tmp_path: Path) -> None:
+    database = opened(tmp_path / "d", exclusive=True)
+    database.close()
+    after = opened(tmp_path / "d", exclusive=True)
+    database.close(remove=True)
+    with pytest.raises(UsageError, match="in use"):
+        opened(tmp_path / "d", exclusive=True)
+    after.write(INSERT, (b"a",))
+    after.close()
+    assert values(tmp_path / "d") == [b"a"]
 
 
 FORK = """

@@ -29,6 +29,14 @@ def scored(scorer: str, values: dict[int, float], *, failures: tuple[Failure, ..
     return Scored(prompt_id="p", scorer=scorer, indices=tuple(values), scores=scores, failures=failures)
 
 
+def killed(journal: Journal) -> None:
+    """What a kill leaves: what was committed, and the locks let go of."""
+    journal._database._connection.close()
+    held = journal._database._held
+    assert held is not None
+    held.release()
+
+
 def record(path: Path, *events: Event) -> None:
     """As a run would that is then killed: committed, never closed."""
     journal = Journal(path)
@@ -36,7 +44,7 @@ def record(path: Path, *events: Event) -> None:
     for event in events:
         journal.hear(event)
     journal.flush()
-    journal._database._connection.close()  # a kill closes no file properly, and lets go of its lock
+    killed(journal)
 
 
 def test_what_landed_is_there_again(tmp_path: Path) -> None:
@@ -149,7 +157,7 @@ async def test_spending_is_committed_in_the_next_round_even_if_nothing_landed(tm
     journal.follow(lambda: Spent(calls=3))
     journal.touch()
     await asyncio.sleep(0)
-    journal._database._connection.close()
+    killed(journal)
     with Journal(tmp_path / "o") as again:
         assert again.spent == Spent(calls=3)
 
@@ -215,7 +223,7 @@ def test_any_run_of_events_and_kills_is_remembered_as_it_was(
             parked.pop(name, None)
         elif what == "restart":
             journal.flush()
-            journal._database._connection.close()
+            killed(journal)
             journal = Journal(path)
             for each in "abc":
                 found = journal.begin(Prompt(id=each, messages=messages)).candidates

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from bon.errors import StoreError, UsageError
+from bon.errors import StoreError
 
 __all__ = ["Busy", "Damaged", "translated"]
 
@@ -18,14 +18,12 @@ class Damaged(StoreError):
     """The file is damaged, or was not made by us."""
 
 
-def translated(error: sqlite3.Error | OSError, path: Path, *, exclusive: bool) -> StoreError | UsageError:
-    """The error to raise instead: `StoreError`; for a file in use `UsageError` if it is exclusive, `Busy` if shared."""
+def translated(error: sqlite3.Error | OSError, path: Path) -> StoreError:
+    """The error to raise instead."""
     if isinstance(error, OSError):
         return StoreError(f"{path}: {error.strerror or error}; check the folder")
     name = getattr(error, "sqlite_errorname", None) or ""
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-        if exclusive:
-            return UsageError(f"{path} is in use: wait until that run is done, or choose another output (-o)")
         return Busy(f"{path}: another process has it locked and does not let go: end that process")
     if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
         return Damaged(f"{path}: it is damaged, or no file of bon's ({error}); move it away")

@@ -6,10 +6,12 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TypeAlias
 
 from bon.errors import StoreError
+from bon.store.pathlock import PathLock
 from bon.store.sqlite_errors import Damaged, translated
 
 __all__ = ["open_file"]
@@ -25,26 +27,36 @@ _LONGEST_LOG = 1 << 23
 """Bytes: a write-ahead log that has grown beyond this is cut when it has been carried over."""
 
 
-def open_file(path: Path, *, schema: str, version: int, exclusive: bool, wait: float) -> sqlite3.Connection:
+def open_file(
+    path: Path, *, schema: str, version: int, exclusive: bool, wait: float
+) -> tuple[sqlite3.Connection, PathLock | None]:
     """A connection to the file, which is made with `schema` where there is none; `wait`: seconds for another process.
+
+    With an `exclusive` file comes the lock of its path, to be released when the connection is closed.
 
     Raises what `sqlite_errors.translated` makes of errors, `Damaged` for a file of another program, and `StoreError`
     for another version of the schema.
     """
-    for place in (path.parent, path):
-        if (place == path.parent or place.exists()) and not os.access(place, os.W_OK):
-            raise StoreError(f"{path}: {str(place)!r} is not there, or may not be written: check it")
-    connection = None
-    try:
-        connection = sqlite3.connect(path, timeout=wait, isolation_level=None, check_same_thread=False)
-        _prepare(connection.execute, path, schema, version, exclusive=exclusive)
-    except BaseException as error:
-        if connection is not None:
-            connection.close()
-        if isinstance(error, sqlite3.Error | OSError):
-            raise translated(error, path, exclusive=exclusive) from error
-        raise
-    return connection
+    _refuse_unwritable(path.parent, path)
+    with ExitStack() as undo:
+        try:
+            lock = PathLock(path) if exclusive else None
+            if lock is not None:
+                undo.callback(lock.release)
+            if path.exists():
+                _refuse_unwritable(path, path)
+            connection = sqlite3.connect(path, timeout=wait, isolation_level=None, check_same_thread=False)
+            undo.callback(connection.close)
+            _prepare(connection.execute, path, schema, version, exclusive=exclusive)
+        except (sqlite3.Error, OSError) as error:
+            raise translated(error, path) from error
+        undo.pop_all()
+    return connection, lock
+
+
+def _refuse_unwritable(place: Path, path: Path) -> None:
+    if not os.access(place, os.W_OK):
+        raise StoreError(f"{path}: {str(place)!r} is not there, or may not be written: check it")
 
 
 def _prepare(run: _Run, path: Path, schema: str, version: int, *, exclusive: bool) -> None:
