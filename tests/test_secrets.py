@@ -280,7 +280,7 @@ def test_commands_say_no_secret(place: Place, server: Server) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_run_that_is_stopped_says_and_keeps_no_secret(place: Place, server: Server, number: signal.Signals) -> None:
     sample = ("sample", "prompts.jsonl", "-g", "slow", "-n", "2", "-o", "out/pools.jsonl", "--cache", "write")
-    place.run(*sample, codes=(130, -number), stop=(server.slow, number))
+    place.run(*sample, codes=(128 + number, -number), stop=(server.slow, number))
     assert (place.folder / "out" / "pools.jsonl.journal").exists(), "and so is the journal"
     place.look()
 
