@@ -50,7 +50,8 @@ def number(text: str) -> str | None:
 
 def boxed(text: str) -> str | None:
     r"""The content of the last complete \boxed{}, its braces nested as they may be; None if it is empty."""
-    return representative(boxed_content(text) or "")
+    content = boxed_content(text)
+    return representative(content) if content else None
 
 
 def choice(text: str) -> str | None:

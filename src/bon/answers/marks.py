@@ -26,8 +26,12 @@ _SENTENCE_END = re.compile(r"[.!?](?=\s|$)")
 def marked(text: str) -> list[str]:
     """What stands after a mark, to the end of its sentence or line; the last mark first."""
     found: list[tuple[int, str]] = []
-    for pattern, sign in ((_HEADING, "####"), (_LETTER, "A"), (_ANSWER, "")):
-        for mark in pattern.finditer(text) if sign in text else ():
+    for pattern, there in (
+        (_HEADING, "####" in text),
+        (_LETTER, "A" in text),
+        (_ANSWER, "nswer" in text.casefold()),
+    ):
+        for mark in pattern.finditer(text) if there else ():
             line = text[mark.end() : mark.end() + _LONGEST].lstrip("*_ \t\n").partition("\n")[0].strip()
             if pattern is not _HEADING:
                 found.append((mark.start(), _SENTENCE_END.split(line, maxsplit=1)[0]))

@@ -26,6 +26,7 @@ _HEDGES = (
     "maybe", "perhaps", "possibly", "probably", "might", "unsure", "unclear", "i guess", "i think", "not sure",
     "don't know", "do not know", "can't say", "cannot say", "can't answer", "cannot answer",
 )  # fmt: skip
+_SPACED_HEDGES = tuple(f" {hedge} " for hedge in _HEDGES)
 _ENDED = re.compile(r"[.!?)\]}»\"'`*$]\s*\Z")
 
 
@@ -57,7 +58,7 @@ def heuristic(prompt: Prompt, candidate: Candidate) -> Score:  # noqa: ARG001  #
         "reasoning": min(1.0, len(markers) / _ENOUGH_MARKERS),
         "answer": 1.0 if marked else 0.5 if _ENDED.search(text) else 0.0,
         "variety": len(set(trigrams)) / len(trigrams) if trigrams else 1.0,
-        "certainty": 1 / (1 + sum(spaced.count(f" {hedge} ") for hedge in _HEDGES)),
+        "certainty": 1 / (1 + sum(map(spaced.count, _SPACED_HEDGES))),
     }
     value = math.fsum(WEIGHTS[name] * part for name, part in parts.items())
     if candidate.finish_reason == "length":
