@@ -232,7 +232,8 @@ def main() -> None:
         asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     calls = options.calls // AT_ONCE * AT_ONCE
     gc.collect()
-    gc.freeze()  # as `bon sample` does: walking all imported modules again and again is nobody's work per call
+    gc.freeze()  # both as `bon sample` does: walking all imported modules again and again is nobody's work per call
+    gc.set_threshold(10_000, 20, 20)
     rounds = [
         {name: microseconds(contender, url, calls) for name, contender in CONTENDERS.items()}
         for _ in range(options.rounds)
