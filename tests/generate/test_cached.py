@@ -282,9 +282,22 @@ def test_a_hit_is_the_candidate_itself_with_every_field(responses: Responses, ca
         (OSError("down"), False),
         (Candidate(index=0, text="half an emoji \ud83d"), False),
         (Candidate(index=0, text="sure", logprobs=Logprobs(tokens=(float("-inf"),))), False),
+        (Candidate(index=0, text="sure", logprobs=Logprobs(tokens=(-1.0,), top=((-1.0, float("nan")),))), False),
+        (Candidate(index=0, text="sure", logprobs=Logprobs(tokens=(-1.0,), certainty=(float("inf"),))), False),
         (Candidate(index=0, text="found elsewhere", cached=True), False),
     ],
-    ids=["stop", "length", "truncated", "refusal", "failure", "no JSON", "no number", "cached already"],
+    ids=[
+        "stop",
+        "length",
+        "truncated",
+        "refusal",
+        "failure",
+        "no JSON",
+        "no number",
+        "none on top",
+        "endless",
+        "cached already",
+    ],
 )
 async def test_what_is_kept(responses: Responses, line: Any, kept: bool) -> None:
     (first,) = await drawn(cached(Scripted([line]), responses), 1)

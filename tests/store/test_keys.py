@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from bon.store.keys import Keys, exact, keys_of
@@ -61,6 +61,7 @@ def test_key_order_and_the_spelling_of_numbers_change_nothing(value: Any) -> Non
 
 
 @given(st.lists(values, max_size=3), st.lists(values, max_size=3))
+@example([None], [None, None])
 def test_parts_are_not_mistaken_for_one_another(one: list[Any], other: list[Any]) -> None:
     assume(not same(one, other))
     assert Keys("x", *one)(exact(other)) != Keys("x", *other)(exact(one))

@@ -19,6 +19,7 @@ import pytest
 
 from bon.store.database import Database
 from bon.store.responses import Responses
+from bon.store.sqlite_errors import Busy
 
 MIB = 1 << 20
 
@@ -278,6 +279,36 @@ def test_the_end_of_the_process_commits(path: Path) -> None:
     again = Responses(path)
     assert again.get(b"l" * 32) == b"kept too"
     again.close()
+
+
+BLOCK = """
+import fcntl, sys
+
+with open(sys.argv[1] + "-shm", "rb+") as locks:
+    fcntl.lockf(locks, fcntl.LOCK_EX, 8, 120)  # all that SQLite has for readers and writers of a log
+    print("blocked", flush=True)
+    sys.stdin.readline()
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="locks of byte ranges are of POSIX")
+def test_room_that_could_not_be_made_for_another_process_is_made_with_the_next_try(path: Path) -> None:
+    """The mistake: what is to come is taken for measured, and the file grows beyond its bound."""
+    responses = Responses(path, most_bytes=MIB)
+    database = responses._database
+    assert database is not None
+    for i in range(400):
+        responses.put(key(i), value(i))
+    with subprocess.Popen(
+        [sys.executable, "-c", BLOCK, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "blocked\n"
+        with pytest.raises(Busy):
+            database._attempt()  # as in the event loop's round
+        other.communicate("\n", timeout=60)
+    assert responses._unmeasured > 400 * 3000, "all of it is still to be made room for"
+    responses.close()
 
 
 # Trouble

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
@@ -113,11 +114,10 @@ class Cached:
             return
         if draw.finish_reason in _NEVER:
             return
-        found = (name_of(self.inner), replace(draw, cached=True))
+        name, candidate = name_of(self.inner), replace(draw, cached=True)
         try:
-            value = encode(found)
-            if _decoder.decode(value) == found:  # JSON holds it exactly
-                self.responses.put(asked.key(draw.index), value)
+            if _is_exact(name, candidate):
+                self.responses.put(asked.key(draw.index), encode((name, candidate)))
         except (msgspec.MsgspecError, TypeError, ValueError, OverflowError):
             return
 
@@ -139,6 +139,17 @@ class _Asked:
             seed = "null" if self._seed is None else draw_seed(self._seed, self._prompt_id, index)
             key = self._made[index] = self._keys(f"[{seed},{index}]".encode())
         return key
+
+
+def _is_exact(name: str, candidate: Candidate) -> bool:
+    """Whether what comes out of its JSON is the same; of finite numbers, of which there are many, that is known."""
+    logprobs = candidate.logprobs
+    if logprobs is not None:
+        sums = (sum(logprobs.tokens), sum(map(sum, logprobs.top or ())), sum(logprobs.certainty or ()))
+        if not all(map(math.isfinite, sums)):
+            return False
+        candidate = replace(candidate, logprobs=None)
+    return _decoder.decode(encode((name, candidate))) == (name, candidate)
 
 
 def _runs(indices: Sequence[int]) -> list[list[int]]:

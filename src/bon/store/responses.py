@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeAlias
 from bon.errors import StoreError
 from bon.store.database import Database
 from bon.store.sqlite_errors import Busy, Damaged
+from bon.store.sqlite_files import set_aside
 
 __all__ = ["DEFAULT_BYTES", "LEAST_BYTES", "Mode", "Responses"]
 
@@ -114,9 +115,9 @@ class Responses:
         """Keep a value under a key, in the place of what was there."""
         if len(value) <= self.most_bytes // 8:
             self._unmeasured += self._taken(len(value))
+            self._write(_PUT, (key, int(self._clock()), _digest(key, value), value))
             if self._adds and self._database is not None:
                 self._fresh[key] = value
-            self._write(_PUT, (key, int(self._clock()), _digest(key, value), value))
 
     def flush(self) -> None:
         """Commit what was put."""
@@ -163,7 +164,7 @@ class Responses:
                 _close(self._database)
                 self._database = None
             try:
-                aside = _set_aside(self.path) if _identity(self.path) == damaged else None
+                aside = set_aside(self.path) if _identity(self.path) == damaged else None
             except OSError as refused:
                 self._give_up(StoreError(f"{error}; it cannot be moved: {refused.strerror or refused}"))
                 return
@@ -214,12 +215,13 @@ class Responses:
         database = self._database
         if self._unmeasured < self._step or database is None:
             return
-        coming, self._unmeasured = self._unmeasured, 0
+        coming = self._unmeasured
         pages, free = self._pages(database)
         if pages * self._page > self.most_bytes and free:
             with suppress(Busy):
                 database.read(f"PRAGMA incremental_vacuum({_GIVEN_BACK})")
         self._evict(database, (pages - free) * self._page + coming + 2 * self._step - self.most_bytes)
+        self._unmeasured -= coming  # not before: what was read may have been Busy, and the group comes again
 
     def _evict(self, database: Database, over: int) -> None:
         """Put the removal of at least so many bytes, as far as a thousand rows go, into the current group."""
@@ -257,7 +259,7 @@ class Responses:
 
 
 def _digest(key: bytes, value: bytes) -> bytes:
-    return hashlib.blake2b(value, key=key, digest_size=16).digest()
+    return hashlib.sha256(key + value).digest()[:16]
 
 
 def _weakly(method: Callable[..., None]) -> Callable[..., None]:
@@ -285,17 +287,6 @@ def _identity(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return stat.st_dev, stat.st_ino
-
-
-def _set_aside(path: Path) -> Path:
-    """Rename a file, its log first: a log without its file is ignored, the other way round it would be believed."""
-    aside = path.with_name(f"{path.name}.damaged")
-    for suffix in ("-wal", "-shm", ""):
-        try:
-            Path(f"{path}{suffix}").replace(f"{aside}{suffix}")
-        except FileNotFoundError:
-            Path(f"{aside}{suffix}").unlink(missing_ok=True)  # of an earlier one
-    return aside
 
 
 def _warn(message: str) -> None:

@@ -1,4 +1,4 @@
-"""Opens a SQLite file of ours, or makes it: in WAL mode, with its schema, and never one of somebody else's."""
+"""Opens a SQLite file of ours, makes it in WAL mode with its schema, or sets it aside; never one of somebody else's."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bon.errors import StoreError
 from bon.store.pathlock import PathLock
 from bon.store.sqlite_errors import Damaged, translated
 
-__all__ = ["open_file"]
+__all__ = ["open_file", "set_aside"]
 
 _Run: TypeAlias = Callable[[str], sqlite3.Cursor]
 
@@ -52,6 +52,17 @@ def open_file(
             raise translated(error, path) from error
         undo.pop_all()
     return connection, lock
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a file, its log first: a log without its file is ignored, the other way round it would be believed."""
+    aside = path.with_name(f"{path.name}.damaged")
+    for suffix in ("-wal", "-shm", ""):
+        try:
+            Path(f"{path}{suffix}").replace(f"{aside}{suffix}")
+        except FileNotFoundError:
+            Path(f"{aside}{suffix}").unlink(missing_ok=True)  # of an earlier one
+    return aside
 
 
 def _refuse_unwritable(place: Path, path: Path) -> None:
