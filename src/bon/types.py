@@ -206,7 +206,7 @@ class Delta:
 class Spent:
     """What was paid for a pool so far: failed calls and the scorers' own calls included."""
 
-    usage: Usage = field(default_factory=Usage)
+    usage: Usage = Usage()
     calls: int = 0
     """Draws that ended, either way, and calls made by scorers."""
     money: float | None = None
@@ -225,7 +225,7 @@ class Pool:
     scores: Mapping[str, tuple[Score, ...]] = field(default_factory=dict)
     """By scorer's name: `n` scores, in the order of `candidates`."""
     failures: tuple[Failure, ...] = ()
-    spent: Spent = field(default_factory=Spent)
+    spent: Spent = Spent()
 
     def __post_init__(self) -> None:
         for name, scores in self.scores.items():

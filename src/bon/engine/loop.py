@@ -189,6 +189,8 @@ class Loop:
 
         A pool scorer is not asked twice in one run about the same candidates, even if it failed on some.
         """
+        if not scorers:
+            return False
         pool, started = self.snapshot(), False
         for name, scorer in scorers.items():
             group = lacking(pool, name)
