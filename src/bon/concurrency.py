@@ -41,7 +41,7 @@ class Merged(Generic[T]):
 
     def add(self, iterator: AsyncIterator[T]) -> asyncio.Task[None]:
         """Start one more; cancelling the returned task takes this one out and nothing else."""
-        task = asyncio.ensure_future(self._drain(iterator))
+        task = asyncio.get_running_loop().create_task(self._drain(iterator))
         self._tasks.add(task)
         task.add_done_callback(self._end)
         return task
@@ -154,7 +154,8 @@ async def merge(iterators: Iterable[AsyncIterator[T]]) -> AsyncGenerator[T, None
 async def as_landed(coroutines: Iterable[Coroutine[Any, Any, T]]) -> AsyncGenerator[T, None]:
     """Run coroutines together and yield each result as it lands; the same promises as `merge`."""
     landed: _Landed[asyncio.Task[T]] = _Landed()
-    tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
+    loop = asyncio.get_running_loop()
+    tasks = [loop.create_task(coroutine) for coroutine in coroutines]
     for task in tasks:
         task.add_done_callback(landed.put)
     try:
