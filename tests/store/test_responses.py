@@ -285,7 +285,9 @@ BLOCK = """
 import fcntl, sys
 
 with open(sys.argv[1] + "-shm", "rb+") as locks:
-    fcntl.lockf(locks, fcntl.LOCK_EX, 8, 120)  # all that SQLite has for readers and writers of a log
+    fcntl.lockf(locks, fcntl.LOCK_EX, 3, 120)
+    locks.write(bytes(136))
+    locks.flush()  # so it looks while a process that found a log of somebody who was killed reads it anew
     print("blocked", flush=True)
     sys.stdin.readline()
 """
@@ -308,6 +310,9 @@ def test_room_that_could_not_be_made_for_another_process_is_made_with_the_next_t
             database._attempt()  # as in the event loop's round
         other.communicate("\n", timeout=60)
     assert responses._unmeasured > 400 * 3000, "all of it is still to be made room for"
+    responses.flush()
+    assert responses._unmeasured == 0
+    assert responses.get(key(399)) == value(399)
     responses.close()
 
 
