@@ -14,16 +14,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bon
+from bon.answers import extractor
 from bon.api import make_job
 from bon.api.files import Progress, sample_file, score_file
 from bon.api.job import Job, build_scorers
-from bon.errors import CapReached, UsageError
+from bon.errors import CapReached, StoreError, UsageError
 from bon.ledger import Caps, Ledger
 from bon.registry import Builder, Config
 from bon.store.journal import Journal, journal_path
 from bon.store.pools import PoolFile, read_pools, same_pools, write_pools
 from bon.testing import Scripted, virtual_time
-from bon.types import Candidate, Prompt
+from bon.types import Candidate, Failure, Pool, Prompt, Score
 
 PROMPTS = [Prompt(id=f"q{i}", messages=({"role": "user", "content": f"What is {i}?"},)) for i in range(6)]
 
@@ -142,7 +143,7 @@ def test_two_runs_on_one_output_are_refused_before_anything_is_drawn(tmp_path: P
     assert generator.started == []
 
 
-def test_a_prompt_that_has_changed_since_is_drawn_anew_or_refused(tmp_path: Path) -> None:
+def test_a_prompt_that_has_changed_since_is_refused_and_what_was_paid_for_is_kept(tmp_path: Path) -> None:
     out = tmp_path / "out"
 
     async def stopped() -> None:
@@ -155,10 +156,157 @@ def test_a_prompt_that_has_changed_since_is_drawn_anew_or_refused(tmp_path: Path
     assert journal_path(out).exists()
     changed = [Prompt(id="q0", messages=({"role": "user", "content": "Something else?"},))]
     generator = Scripted(text_of)
-    asyncio.run(run(out, job_of(generator), changed))
-    assert len(generator.started) == 3, "what was drawn for another question is no answer to this one"
+    with pytest.raises(UsageError, match="another prompt"):
+        asyncio.run(run(out, job_of(generator), changed))
+    asyncio.run(run(out, job_of(generator), PROMPTS[:1]))
+    assert generator.started == [("q0", 2)], "what had landed before is drawn once"
     with pytest.raises(UsageError, match="another messages"):
-        asyncio.run(run(out, job_of(generator), PROMPTS[:1]))
+        asyncio.run(run(out, job_of(generator), changed))
+
+
+async def score(source: Path, out: Path, *scorers: object, **options: object) -> None:
+    built = build_scorers(Builder(Config()), scorers)  # type: ignore[arg-type]
+    with PoolFile(source) as given:
+        async for _ in score_file(given, out, built, **options):  # type: ignore[arg-type]
+            pass
+
+
+def test_answers_that_the_run_itself_reads_do_not_hide_what_an_interrupted_one_scored(tmp_path: Path) -> None:
+    source, out = tmp_path / "pools", tmp_path / "scored"
+    asyncio.run(run(source, job_of(Scripted(text_of), scorer=None)))
+
+    @bon.pointwise
+    async def slow(prompt: Prompt, candidate: Candidate) -> float:
+        await asyncio.sleep(60.0 if prompt.id == "q0" else 1.0)
+        return 1.0
+
+    async def whole(target: Path) -> None:
+        await score(source, target, slow, "agreement", extract=extractor("any"), concurrency=6)
+
+    async def stopped(target: Path) -> None:
+        async with asyncio.timeout(10):
+            await whole(target)
+
+    for target in (out, source):
+        with pytest.raises(TimeoutError):
+            virtual_time(stopped(target))
+        virtual_time(whole(target))
+        pools = list(read_pools(target))
+        assert [pool.prompt.id for pool in pools] == [prompt.id for prompt in PROMPTS]
+        assert all(set(pool.scores) == {"slow", "agreement"} for pool in pools)
+        assert all(value is not None for pool in pools for value in pool.values("agreement"))
+
+
+def test_an_output_that_is_replaced_while_a_run_writes_to_it_is_an_error_and_costs_no_draw(tmp_path: Path) -> None:
+    out, whole = tmp_path / "out", tmp_path / "whole"
+    asyncio.run(run(whole, job_of(Scripted(text_of))))
+
+    async def meddled() -> None:
+        async with aclosing(sample_file(PROMPTS, out, job_of(Scripted(text_of)), concurrency=1)) as steps:
+            async for step in steps:
+                if step.done == 2:
+                    out.replace(tmp_path / "elsewhere")
+
+    with pytest.raises(StoreError, match="replaced or taken away"):
+        asyncio.run(meddled())
+    generator = Scripted(text_of)
+    asyncio.run(run(out, job_of(generator)))
+    assert generator.started == [], "the journal has all of it"
+    assert same_pools(read_pools(out), read_pools(whole))
+
+
+def test_the_ledger_around_a_run_is_charged(tmp_path: Path) -> None:
+    async def capped() -> None:
+        with Ledger(Caps(calls=5)):
+            await run(tmp_path / "out", job_of(Scripted(text_of)))
+
+    with pytest.raises(CapReached, match="5 spent"):
+        asyncio.run(capped())
+
+
+def test_what_a_cap_of_another_run_kept_from_being_done_is_done(tmp_path: Path) -> None:
+    source, out = tmp_path / "pools", tmp_path / "out"
+    failures = [
+        Failure(stage="generate", error="CapReached", message="the cap", index=1),
+        Failure(stage="score", error="CapReached", message="the cap", index=0, by="heuristic"),
+    ]
+    pool = Pool(
+        prompt=PROMPTS[0],
+        candidates=(Candidate(index=0, text="4"),),
+        scores={"heuristic": (Score.missing("CapReached: the cap"),)},
+        failures=tuple(failures),
+    )
+    write_pools(source, [pool])
+    asyncio.run(score(source, out, "heuristic"))
+    (scored,) = read_pools(out)
+    assert scored.failures == ()
+    assert scored.values("heuristic")[0] is not None
+
+
+def test_a_source_that_has_grown_has_only_its_new_candidates_scored(tmp_path: Path) -> None:
+    source, out = tmp_path / "pools", tmp_path / "scored"
+    asked: list[str] = []
+
+    @bon.pointwise
+    def noted(prompt: Prompt, candidate: Candidate) -> float:
+        asked.append(candidate.text)
+        return 1.0
+
+    for n in (2, 3):
+        asyncio.run(run(source, job_of(Scripted(text_of), n=n, scorer=None)))
+        asyncio.run(score(source, out, noted))
+    assert sorted(asked) == sorted(text_of(prompt, index) for prompt in PROMPTS for index in range(3))
+    assert [pool.values("noted") for pool in read_pools(out)] == [(1.0, 1.0, 1.0)] * 6
+
+
+def test_a_link_and_what_it_points_to_are_one_output(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    target, link = tmp_path / "deep" / "target", tmp_path / "link"
+    target.touch()
+    link.symlink_to(target)
+    with Journal(target), pytest.raises(UsageError, match="in use"):
+        asyncio.run(run(link, job_of(Scripted(text_of))))
+    asyncio.run(run(link, job_of(Scripted(text_of))))
+    assert link.is_symlink()
+    assert ids(target) == [prompt.id for prompt in PROMPTS]
+
+
+def test_two_prompts_of_one_id_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="two prompts have the id 'q0'"):
+        asyncio.run(run(tmp_path / "out", job_of(Scripted(text_of)), [*PROMPTS, PROMPTS[0]]))
+
+
+def test_a_finished_file_with_a_torn_line_behind_is_mended(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    asyncio.run(run(out, job_of(Scripted(text_of))))
+    before = out.read_bytes()
+    out.write_bytes(before + b'{"id": "q7')
+    asyncio.run(run(out, job_of(Scripted(text_of))))
+    assert out.read_bytes() == before
+
+
+@pytest.mark.parametrize("cap", [5, 12, 40])
+def test_a_kill_under_a_cap_counts_what_was_under_way_as_spent(tmp_path: Path, cap: int) -> None:
+    """What calls that nobody heard the end of have cost is unknown, so the next run counts the most that they could."""
+    out = tmp_path / "out"
+    begun = 0
+    for _ in range(12):
+        generator = Scripted(text_of, delay=1.0)
+
+        async def killed(generator: Scripted = generator) -> None:
+            journal = Journal(out)
+            ledger = Ledger(Caps(calls=cap), spent=journal.spent)
+            running = asyncio.ensure_future(run(out, job_of(generator), ledger=ledger, journal=journal, concurrency=2))
+            await asyncio.sleep(0.5)
+            journal._database._connection.close()  # the process is gone: nothing is settled, nothing written
+            assert journal._database._held is not None
+            journal._database._held.release()
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+        virtual_time(killed())
+        begun += len(generator.started)
+    assert 0 < begun <= cap
 
 
 def test_scores_of_an_interrupted_run_are_not_made_again(tmp_path: Path) -> None:
@@ -174,18 +322,12 @@ def test_scores_of_an_interrupted_run_are_not_made_again(tmp_path: Path) -> None
 
     async def stopped() -> None:
         async with asyncio.timeout(2.5):
-            async for _ in score_file(PoolFile(source), out, build_scorers(Builder(Config()), slow), concurrency=2):
-                pass
+            await score(source, out, slow, concurrency=2)
 
     with pytest.raises(TimeoutError):
         virtual_time(stopped())
     assert sorted(asked) == ["q0 says 0", "q0 says 1", "q1 says 0", "q1 says 1"]
-
-    async def whole() -> None:
-        async for _ in score_file(PoolFile(source), out, build_scorers(Builder(Config()), slow), concurrency=2):
-            pass
-
-    virtual_time(whole())
+    virtual_time(score(source, out, slow, concurrency=2))
     assert sorted(asked) == sorted(text_of(prompt, index) for prompt in PROMPTS for index in range(3))
     assert [pool.values("slow") for pool in read_pools(out)] == [(0.0, 1.0, 2.0)] * 6
 

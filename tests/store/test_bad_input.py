@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bon.errors import DataError, UsageError
@@ -351,6 +351,7 @@ def test_the_good_lines_all_arrive_in_their_order_with_the_right_numbers(
     assert [one.line for one in bad] == [number for number in range(1, len(rows) + 1) if number not in good]
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200), st.integers(0))
 def test_no_compressed_bytes_whatever_stop_the_reading(
     tmp_path_factory: pytest.TempPathFactory, junk: bytes, place: int

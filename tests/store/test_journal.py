@@ -97,13 +97,25 @@ def test_failures_are_not_recorded_so_they_are_tried_again(tmp_path: Path) -> No
     ],
     ids=["messages", "request", "reference"],
 )
-def test_a_prompt_that_has_changed_begins_anew(tmp_path: Path, other: Prompt) -> None:
+def test_draws_for_a_prompt_that_has_changed_are_refused_and_kept(tmp_path: Path, other: Prompt) -> None:
     record(tmp_path / "o", drawn(0))
+    with Journal(tmp_path / "o") as journal, pytest.raises(UsageError, match="another prompt, or one asked with other"):
+        journal.begin(other)
     with Journal(tmp_path / "o") as journal:
-        assert journal.begin(other).candidates == ()
-        assert journal.empty
+        assert len(journal.begin(ASKED).candidates) == 1, "what was paid for is there when the prompt is put right"
+
+
+def test_runs_of_two_kinds_do_not_erase_what_the_other_paid_for(tmp_path: Path) -> None:
+    record(tmp_path / "o", drawn(0))
+    with Journal(tmp_path / "o") as journal, pytest.raises(UsageError, match="a run that draws is unfinished here"):
+        journal.begin(ASKED, [Candidate(index=0, text="4")])
     with Journal(tmp_path / "o") as journal:
-        assert journal.begin(ASKED).candidates == (), "what was about another prompt is gone"
+        assert journal.begin(ASKED).candidates == (Candidate(index=0, text="4"),)
+        journal.forget(["p"])
+        journal.begin(ASKED, [Candidate(index=0, text="4")])
+        journal.hear(scored("a", {0: 0.5}))
+    with Journal(tmp_path / "o") as journal, pytest.raises(UsageError, match="a run that scores is unfinished here"):
+        journal.begin(ASKED)
 
 
 def test_scores_are_of_the_candidates_that_were_given(tmp_path: Path) -> None:

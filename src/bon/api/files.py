@@ -11,12 +11,12 @@ from typing import TypeVar
 
 from bon.api.job import Job
 from bon.api.output import Output
-from bon.api.resume import begun_again, carried, refuse_stale, reread_answers, resumed
+from bon.api.resume import begun_again, carried, refuse_stale, reread_answers, resumed, uncapped
 from bon.api.settings import adding
 from bon.concurrency import until_broken
 from bon.engine import Plan, lacking, run_many, scoring
 from bon.errors import CapReached
-from bon.ledger import Ledger
+from bon.ledger import Ledger, charged
 from bon.observe import both
 from bon.protocols import Extractor, Scorer
 from bon.store.journal import Journal
@@ -54,7 +54,7 @@ async def sample_file(
     A pool with fewer candidates than the budget wants, or without a score it should have, is continued; what failed is
     tried again. Pools stand in the file in the order of the prompts, or, `unordered`, as they are done. The calls are
     charged to `ledger`; without one they are counted, from what earlier runs of this output spent, and not capped.
-    `journal` is the output's, open (see `settings.recording`).
+    Inside of `with bon.Ledger(...)` that one is charged. `journal` is the output's, open (see `settings.recording`).
 
     Raises `UsageError` where a pool of the file cannot be continued (it answers another prompt, or has scores that
     more candidates would leave out of date) or another process writes to the file; `StoreError` when the disk refuses;
@@ -63,8 +63,9 @@ async def sample_file(
 
     def todo(prompt: Prompt, output: Output, journal: Journal) -> Prompt | Pool | None:
         asked = job.prepared(prompt)
-        before = output.pool(asked.id)
         begun = journal.begin(asked)
+        begun = replace(begun, scores={name: begun.scores[name] for name in begun.scores if name in job.plan.scorers})
+        before = output.pool(asked.id)
         if before is None:
             return resumed(Pool(prompt=asked), begun) if begun.candidates else asked
         pool = resumed(begun_again(before, asked, out), begun)
@@ -99,11 +100,14 @@ async def score_file(
     """
 
     def todo(id_: str, output: Output, journal: Journal) -> Pool | None:
+        source = given[id_]
+        shown = reread_answers(source, extract) if extract is not None and reread else source
+        begun = journal.begin(source.prompt, shown.candidates)
         before = output.pool(id_)
-        pool = given[id_] if before is None else carried(given[id_], before)
+        pool = source if before is None else carried(source, before, scorers)
         if extract is not None and reread:
             pool = reread_answers(pool, extract, scorers)
-        pool = resumed(pool, journal.begin(pool.prompt, pool.candidates))
+        pool = resumed(uncapped(pool), begun)
         unread = extract is not None and any(candidate.answer is None for candidate in pool.candidates)
         if pool == before and not unread and not any(lacking(pool, name) for name in scorers):
             return None
@@ -137,7 +141,7 @@ class _Run:
         done = empty = 0
         with ExitStack() as stack:
             journal = given or stack.enter_context(adding(self.out))
-            ledger = self.ledger or Ledger(spent=journal.spent)
+            ledger = self.ledger or charged() or Ledger(spent=journal.spent)
             output = stack.enter_context(Output(self.out, journal, unordered=self.unordered))
 
             def pending() -> Iterator[Prompt | Pool]:
@@ -187,11 +191,11 @@ class _Run:
 
 
 def _spent_since(earlier: Spent, ledger: Ledger) -> Callable[[], Spent]:
-    """What earlier runs of an output spent, and what the ledger has spent since now (others may share it)."""
+    """What earlier runs of an output spent, and what the ledger has since, calls under way included."""
     before = ledger.spent
 
     def spent() -> Spent:
-        now = ledger.spent
+        now = ledger.at_worst  # a kill finds calls under way, of which nobody will hear what they cost
         return Spent(
             usage=Usage(
                 prompt_tokens=earlier.usage.prompt_tokens + now.usage.prompt_tokens - before.usage.prompt_tokens,

@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from bon.engine import NOT_SCORED
-from bon.errors import UsageError
+from bon.errors import CapReached, UsageError
 from bon.protocols import Extractor
 from bon.store.journal import Begun
 from bon.types import Candidate, Pool, Prompt, Score, Spent, Usage
 
-__all__ = ["begun_again", "carried", "refuse_stale", "reread_answers", "resumed"]
+__all__ = ["begun_again", "carried", "refuse_stale", "reread_answers", "resumed", "uncapped"]
 
 
 def begun_again(pool: Pool, prompt: Prompt, out: Path) -> Pool:
@@ -26,7 +26,24 @@ def begun_again(pool: Pool, prompt: Prompt, out: Path) -> Pool:
                 f"{out}: the pool of {prompt.id!r} was drawn with another {what} than the prompt of that id now has; "
                 "give the prompt another id, choose another output (-o), or begin again (--restart)"
             )
-    return replace(pool, prompt=prompt, failures=tuple(f for f in pool.failures if f.stage != "generate"))
+    pool = replace(pool, prompt=prompt, failures=tuple(f for f in pool.failures if f.stage != "generate"))
+    return uncapped(pool)
+
+
+def uncapped(pool: Pool) -> Pool:
+    """A pool without the failures of what a cap kept from being done, so that it is tried again."""
+    capped = [failure for failure in pool.failures if failure.error == CapReached.__name__]
+    if not capped:
+        return pool
+    unasked = {(failure.by, failure.index) for failure in capped if failure.stage == "score"}
+    scores = {
+        name: tuple(
+            NOT_SCORED if score.value is None and {(name, candidate.index), (name, None)} & unasked else score
+            for candidate, score in zip(pool.candidates, column, strict=True)
+        )
+        for name, column in pool.scores.items()
+    }
+    return replace(pool, scores=scores, failures=tuple(f for f in pool.failures if f not in capped))
 
 
 def resumed(pool: Pool, begun: Begun) -> Pool:
@@ -63,11 +80,25 @@ def refuse_stale(pool: Pool, scorers: Iterable[str], out: Path) -> None:
         )
 
 
-def carried(pool: Pool, before: Pool) -> Pool:
-    """A pool with the scores that an earlier run gave it; as it is, if it has other candidates by now."""
-    if len(pool) != len(before) or not all(map(_same, pool.candidates, before.candidates)):
-        return pool
-    return replace(before, prompt=pool.prompt, scores={**pool.scores, **before.scores})
+def carried(pool: Pool, before: Pool, scorers: Iterable[str]) -> Pool:
+    """A pool with the scores that an earlier run gave it.
+
+    If it has other candidates by now, only scores by `scorers` are carried over, to the candidates that are the same.
+    """
+    if len(pool) == len(before) and all(map(_same, pool.candidates, before.candidates)):
+        return replace(before, prompt=pool.prompt, scores={**pool.scores, **before.scores})
+    then = {candidate.index: place for place, candidate in enumerate(before.candidates)}
+    places = [then.get(candidate.index) for candidate in pool.candidates]
+    same = [
+        place if place is not None and _same(candidate, before.candidates[place]) else None
+        for candidate, place in zip(pool.candidates, places, strict=True)
+    ]
+    again = {
+        name: tuple(NOT_SCORED if place is None else before.scores[name][place] for place in same)
+        for name in scorers
+        if name in before.scores
+    }
+    return replace(pool, scores={**pool.scores, **again})
 
 
 def _same(candidate: Candidate, before: Candidate) -> bool:

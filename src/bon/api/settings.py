@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,9 @@ __all__ = [
 
 _MAY_DIFFER = frozenset({"n", "scorers", "data"})
 """A larger n adds candidates, another scorer adds scores, and prompts are compared one by one as they are met."""
+
+_OLD = ".old"
+"""Behind the name of what is put aside."""
 
 
 def settings_of(command: str, job: Job, *, data: Path, n: int) -> Run:
@@ -58,10 +62,15 @@ def refuse_same(out: Path, *data: Path) -> None:
 
 
 def refuse_unfit(out: Path, *data: Path) -> None:
-    """Raise `UsageError` for an output that a run cannot add to: one of its inputs, or a compressed file."""
+    """Raise `UsageError` for an output that a run cannot add to: an input, a compressed file, a folder, a pipe."""
     refuse_same(out, *data)
     if out.suffix == ".gz":
         raise UsageError(f"{out}: a run adds to its output as it goes, which a compressed file cannot: drop the .gz")
+    if out.exists() and not out.is_file():
+        what = "a folder" if out.is_dir() else "a pipe or a device"
+        raise UsageError(f"{out} is {what}, and a run is continued from its output: name a file")
+    if not out.parent.is_dir():
+        raise UsageError(f"there is no folder {str(out.parent)!r} for the output: make it, or name another (-o)")
 
 
 @contextmanager
@@ -70,46 +79,62 @@ def recording(
 ) -> Iterator[Journal]:
     """The journal of an output that is begun or gone on with, ours alone; its run file is written.
 
-    With `restart` what there is of the output is thrown away first. `alike` are the settings that may differ. At a good
-    end what it cost goes into the run file, and the journal away unless something in it is still needed.
+    With `restart` what there is of the output is thrown away, once something is put in its place. `alike` are the
+    settings that may differ. At a good end what it cost goes into the run file, and the journal away unless something
+    in it is still needed.
 
     Raises `UsageError` for an output that another process writes to, or that was begun with other settings, naming
-    each of them; for one that is the input itself, and for a compressed one, which cannot be added to.
+    each of them; for one that is an input, or no file that can be added to.
     """
     refuse_unfit(out, data)
-    with adding(out) as journal:
-        _begin(out, run, journal, restart=restart, alike=alike)
+    with adding(out) as journal, _aside(out, journal) if restart else nullcontext():
+        if out.exists() or not journal.empty:
+            refuse_other(out, run, alike=alike)
+        write_run(out, run)
         yield journal
-        journal.flush()
-        if journal.empty:
-            write_run(out, replace(run, spent=plain_spent(journal.spent)))
 
 
 @contextmanager
 def adding(out: Path) -> Iterator[Journal]:
-    """The journal of a file that is added to, ours alone; it goes away at a good end, unless it is still needed.
+    """The journal of a file that is added to, ours alone; it goes on from what the file's run file says was spent.
 
-    Raises `UsageError` where another process writes to the file.
+    At a good end what it cost by then goes into the run file, if there is one, and the journal away, unless it is
+    still needed. Raises `UsageError` where another process writes to the file.
     """
+    refuse_unfit(out)
     with Journal(out) as journal:
+        before = read_run(out) if out.exists() else None
+        if before is not None and journal.spent == Spent():
+            journal.resume_from(spent_by(before))
         try:
             yield journal
         except BaseException:
-            journal.close(remove=journal.empty and journal.spent == Spent())
+            journal.close(remove=journal.empty and journal.spent == (Spent() if before is None else spent_by(before)))
             raise
+        journal.flush()
+        after = read_run(out)
+        if after is not None and journal.empty:
+            write_run(out, replace(after, spent=plain_spent(journal.spent)))
         journal.close(remove=journal.empty)
 
 
-def _begin(out: Path, run: Run, journal: Journal, *, restart: bool, alike: Collection[str]) -> None:
-    if restart:
-        journal.clear()
-        out.unlink(missing_ok=True)
-        run_path(out).unlink(missing_ok=True)
-    if out.exists() or not journal.empty:
-        before = refuse_other(out, run, alike=alike)
-        if before is not None and journal.spent == Spent():
-            journal.resume_from(spent_by(before))
-    write_run(out, run)
+@contextmanager
+def _aside(out: Path, journal: Journal) -> Iterator[None]:
+    """Begin an output again: what there was is put aside, and put back if the run comes to nothing at all."""
+    journal.clear()
+    old = [path for path in (Path(os.path.realpath(out)), run_path(out)) if path.exists()]
+    for path in old:
+        path.replace(f"{path}{_OLD}")
+    try:
+        yield
+    except BaseException:
+        if journal.empty and not out.exists():
+            for path in old:
+                Path(f"{path}{_OLD}").replace(path)
+        raise
+    finally:
+        for path in old:
+            Path(f"{path}{_OLD}").unlink(missing_ok=True)
 
 
 def refuse_other(out: Path, run: Run, *, alike: Collection[str] = _MAY_DIFFER) -> Run | None:
@@ -132,7 +157,7 @@ def plain_spent(spent: Spent) -> dict[str, Any]:
         "calls": spent.calls,
         "seconds": round(spent.seconds, 3),
     }
-    return table if spent.money is None else {**table, "money": spent.money}
+    return table if spent.money is None else {**table, "money": round(spent.money, 12)}
 
 
 def spent_by(run: Run) -> Spent:

@@ -79,7 +79,7 @@ def _warn(message: Warning | str, *_: object, **__: object) -> None:
 
 
 class _Terminated(KeyboardInterrupt):
-    """SIGTERM: what a scheduler or a container sends; it ends a run as Ctrl-C does."""
+    """SIGTERM or SIGHUP, from a scheduler, a container, a terminal that closes: it ends a run as Ctrl-C does."""
 
 
 def _terminate(*_: object) -> None:
@@ -92,7 +92,9 @@ def main(args: list[str] | None = None) -> Any:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # half an emoji in an answer is no reason to lose it
     warnings.showwarning = _warn
-    signal.signal(signal.SIGTERM, _terminate)
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) == signal.SIG_DFL:  # nohup ignores one
+            signal.signal(getattr(signal, name), _terminate)
     try:
         code = cli.main(args=args, standalone_mode=False, prog_name="bon")
     except click.ClickException as error:

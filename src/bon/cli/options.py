@@ -87,7 +87,7 @@ def spending(function: F) -> F:
             f"each.  [default: {DEFAULT_REQUEST['max_tokens']} of each answer that is drawn]",
         ),
         click.option(
-            "--max-total-tokens", type=click.IntRange(min=1), metavar="N", help="Of the whole run, read and written."
+            "--max-total-tokens", type=tokens, metavar="N", help="Of the whole run, read and written: 1000000 or 1M."
         ),
         click.option("--max-cost", type=amount, metavar="USD", help="US dollars, of the whole run."),
         click.option(
@@ -131,7 +131,7 @@ def caps_of(options: Mapping[str, Any]) -> Caps:
     if of_run is not None and options["max_total_tokens"] is not None:
         raise UsageError("the tokens of the whole run are given twice: by --max-tokens and by --max-total-tokens")
     return Caps(
-        tokens=options["max_total_tokens"] if of_run is None else of_run,
+        tokens=of_run if options["max_total_tokens"] is None else options["max_total_tokens"].number,
         calls=options["max_calls"],
         money=options["max_cost"],
         seconds=options["max_seconds"],

@@ -13,7 +13,7 @@ from bon.concurrency import Merged, cancel, close
 from bon.engine.account import Account
 from bon.engine.lacking import NOT_SCORED, lacking
 from bon.engine.plan import Plan
-from bon.errors import HOPELESS, BadReply, ScoreError, StoreError, Truncated
+from bon.errors import HOPELESS, BadReply, CapReached, ScoreError, StoreError, Truncated
 from bon.events import Drawn, Event, Scored, Spending, listening
 from bon.generate.metered import metered
 from bon.ledger import charged, charging
@@ -155,7 +155,8 @@ class Loop:
             return  # it landed in the moment in which it was cancelled
         self.flying.discard(draw.index)
         if isinstance(draw, Failure):
-            self.account.add(None)
+            if draw.error != CapReached.__name__:  # which was never sent
+                self.account.add(None)
             self.failures.append(draw)
         else:
             if not draw.cached:

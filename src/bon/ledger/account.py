@@ -34,11 +34,21 @@ class Account:
         self._money = 0 if spent.money is None else units(spent.money)
         self._priced = spent.money is not None
         self._held: set[Reservation] = set()
-        self._held_tokens = self._held_money = 0
+        self._held_tokens = self._held_written = self._held_money = 0
 
     def spent(self, seconds: float) -> Spent:
         usage = Usage(prompt_tokens=self._read, completion_tokens=self._written, cached_tokens=self._cached)
         return Spent(usage=usage, calls=self._calls, money=self._dollars(self._money, self._priced), seconds=seconds)
+
+    def at_worst(self, seconds: float) -> Spent:
+        """What is spent, if every call under way costs all that it could."""
+        usage = Usage(
+            prompt_tokens=self._read + self._held_tokens - self._held_written,
+            completion_tokens=self._written + self._held_written,
+            cached_tokens=self._cached,
+        )
+        money = self._dollars(self._money + self._held_money, self._priced or self._held_money > 0)
+        return Spent(usage=usage, calls=self._calls + len(self._held), money=money, seconds=seconds)
 
     def reserved(self) -> Spent:
         usage = sum((one.most for one in self._held if one.most is not None), Usage())
@@ -87,6 +97,7 @@ class Account:
     def hold(self, wanted: Reservation) -> None:
         self._held.add(wanted)
         self._held_tokens += wanted.tokens
+        self._held_written += wanted.most.completion_tokens if wanted.most is not None else 0
         self._held_money += wanted.money
 
     def drop(self, held: Reservation) -> bool:
@@ -95,6 +106,7 @@ class Account:
             return False
         self._held.remove(held)
         self._held_tokens -= held.tokens
+        self._held_written -= held.most.completion_tokens if held.most is not None else 0
         self._held_money -= held.money
         return True
 

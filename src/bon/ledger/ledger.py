@@ -40,7 +40,8 @@ class Ledger:
         self.reached: CapReached | None = None
         """The first refusal: who takes up new work stops doing so."""
         self.listeners: list[Callable[[Ledger], None]] = []
-        """Called after each settlement, in the thread that settles; what they raise is raised there."""
+        """Called after each settlement and, where there are caps, each reservation, in the thread that makes it; what
+        they raise is raised there."""
         self._account = Account(self.caps, earlier)
         self._capped = self.caps != Caps()
         self._waiting: deque[_Waiter] = deque()
@@ -82,6 +83,12 @@ class Ledger:
             return self._account.spent(self.seconds)
 
     @property
+    def at_worst(self) -> Spent:
+        """What would be spent if all calls under way cost as much as they could: what is true after a kill, at most."""
+        with self._lock:
+            return self._account.at_worst(self.seconds)
+
+    @property
     def reserved(self) -> Spent:
         """What the calls under way could cost at the most."""
         with self._lock:
@@ -95,23 +102,30 @@ class Ledger:
         """
         reservation = self._wanted(most, price, by)
         with self._lock:
-            if self._take(reservation):
-                return reservation
-            self._refuse_if_hopeless(reservation)
-            waiter = _Waiter(reservation)
-            self._waiting.append(waiter)
+            taken = self._take(reservation)
+            if not taken:
+                self._refuse_if_hopeless(reservation)
+                waiter = _Waiter(reservation)
+                self._waiting.append(waiter)
+        if not taken:
+            await self._turn_of(waiter)
+        if self._capped:
+            self._tell()
+        return reservation
+
+    async def _turn_of(self, waiter: _Waiter) -> None:
+        """Wait until there is room. Raises CapReached where there will be none."""
         try:
             async with asyncio.timeout(self.seconds_left):
                 await waiter.turn
         except TimeoutError:
             self._give_up(waiter)
-            raise self.overdue(by) from None
+            raise self.overdue(waiter.reservation.by) from None
         except BaseException:  # cancelled, or dropped with its loop
             self._give_up(waiter)
             raise
         if waiter.refused is not None:
             raise waiter.refused
-        return reservation
 
     def reserve_now(self, most: Usage | None, *, price: Price | None, by: str) -> Reservation | None:
         """As `reserve`, but None where there is no room at this moment, or others wait for it."""
@@ -157,8 +171,11 @@ class Ledger:
                 self._account.book(reservation, usage)
             self._serve()
         if made:
-            for listener in self.listeners:
-                listener(self)
+            self._tell()
+
+    def _tell(self) -> None:
+        for listener in self.listeners:
+            listener(self)
 
     def _serve(self) -> None:
         """Answer those who wait, in the order of asking, until one has to wait on; with the lock held."""

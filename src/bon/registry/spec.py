@@ -12,6 +12,8 @@ from bon.errors import SpecError
 
 __all__ = ["Spec", "parse_spec"]
 
+_NO_MATTER = frozenset({"name", "slots", "rpm", "tpm", "adaptive", "hedge"})
+"""Options that change nothing in what is drawn."""
 _OPTIONS = re.compile(r"\?([A-Za-z_]\w*=.*)$", re.DOTALL)
 
 
@@ -37,8 +39,11 @@ class Spec:
 
     @property
     def canonical(self) -> str:
-        """The spec written out, whatever name of bon.toml it came by: equal strings make equal things."""
-        options = {key: value for key, value in sorted(self.options.items()) if key != "name"}
+        """The spec written out, whatever name of bon.toml it came by: equal strings make things that answer alike.
+
+        Options that only say how fast are left out: a run may be continued at another pace.
+        """
+        options = {key: value for key, value in sorted(self.options.items()) if key not in _NO_MATTER}
         written = "&".join(
             f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in options.items()
         )

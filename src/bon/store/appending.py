@@ -43,9 +43,18 @@ class Appender:
             ) from error
 
     def sync(self) -> None:
-        """Wait until what was appended would outlive a power cut."""
-        if self._file is not None:
-            os.fsync(self._file.fileno())
+        """Wait until what was appended would outlive a power cut.
+
+        Raises `StoreError` where another file lies at the path by now, or none: what was appended is in neither.
+        """
+        if self._file is None:
+            return
+        os.fsync(self._file.fileno())
+        if not self.path.exists() or not os.path.samestat(self.path.stat(), os.fstat(self._file.fileno())):
+            raise StoreError(
+                f"{self.path} was replaced or taken away while a run was writing to it: run the same command again, "
+                "which goes on with what the file now holds"
+            )
 
     def close(self) -> None:
         """Close the file; closing twice is fine."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
-from bon.errors import StoreError
+from bon.errors import StoreError, UsageError
 from bon.events import Drawn, Event, Scored
 from bon.store.database import Database
 from bon.store.lines import PathLike
@@ -34,6 +34,8 @@ _SPENT = ("DELETE FROM spent", "INSERT INTO spent VALUES (?, ?)")
 
 _ABOUT, _DRAW, _POOL, _SCORES = "about", "draw", "pool", "scores:"
 """Kinds of lines; behind the last one follows the scorer's name."""
+_DRAWING, _SCORING = "drawing", "scoring"
+"""Kinds of runs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,8 +56,8 @@ class _Line(NamedTuple):
 
 
 def journal_path(output: PathLike) -> Path:
-    """Where the journal of an output lies: beside it."""
-    return Path(f"{os.fspath(output)}.journal")
+    """Where the journal of an output lies: beside it, or beside what it is a link to."""
+    return Path(f"{os.path.realpath(output)}.journal")
 
 
 class Journal:
@@ -123,16 +125,18 @@ class Journal:
         """What all runs have spent."""
         return self._spent()
 
-    def begin(self, prompt: Prompt, given: Iterable[Candidate] = ()) -> Begun:
-        """Begin with a prompt, or go on with it: what is recorded of it, if it was about the same thing.
+    def begin(self, prompt: Prompt, given: Sequence[Candidate] | None = None) -> Begun:
+        """Begin with a prompt, or go on with it: what is recorded of it.
 
-        `given` are the candidates that a run starts from, which scores are of.
+        `given` are the candidates of a run that only scores. Scores of other candidates than these are let go of: the
+        source has changed. What was paid for otherwise is not: `UsageError` is raised for draws that answer another
+        prompt, and for what a run of the other kind has left unfinished.
         """
-        about = _digest(prompt, given)
+        about = _about(prompt, given)
         found = self._lines.get(prompt.id, []) if prompt.id in self._found else []
-        if found and not any(
-            line.kind == _ABOUT and _text.decode(self._payload(prompt.id, line)) == about for line in found
-        ):
+        then = {_text.decode(self._payload(prompt.id, line)) for line in found if line.kind == _ABOUT}
+        if found and about not in then:
+            self._refuse_other(prompt.id, about, then)
             self.forget([prompt.id])
             found = []
         self._about[prompt.id] = about
@@ -146,6 +150,20 @@ class Journal:
                 name = line.kind.removeprefix(_SCORES)
                 scores.setdefault(name, {}).update(_scores.decode(self._payload(prompt.id, line)))
         return Begun(candidates=tuple(draws[index] for index in sorted(draws)), scores=scores)
+
+    def _refuse_other(self, prompt_id: str, about: str, then: Iterable[str]) -> None:
+        (kind, _), kinds = about.split(":"), {one.partition(":")[0] for one in then}
+        if kinds - {kind}:
+            raise UsageError(
+                f"{self.path}: a run that {'scores' if kind == _DRAWING else 'draws'} is unfinished here, and has paid "
+                f"for {prompt_id!r}: finish it first with its own command, or choose another output (-o)"
+            )
+        if kind == _DRAWING:
+            raise UsageError(
+                f"{self.path}: what is drawn for {prompt_id!r} answers another prompt, or one asked with other "
+                "settings, than that id now has; give the prompt another id, choose another output (-o), or begin "
+                "again (--restart)"
+            )
 
     def hear(self, event: Event) -> None:
         """Record what has landed; failures are not, for they are tried again."""
@@ -246,8 +264,8 @@ _scores = msgspec.json.Decoder(tuple[tuple[int, Score], ...])
 _spent = msgspec.json.Decoder(Spent)
 
 
-def _digest(prompt: Prompt, given: Iterable[Candidate]) -> str:
+def _about(prompt: Prompt, given: Sequence[Candidate] | None) -> str:
     """What the lines of a prompt are about: the same prompt, asked in the same way, of the same candidates."""
-    shown = [(candidate.index, candidate.text, candidate.answer) for candidate in given]
+    shown = [(candidate.index, candidate.text, candidate.answer) for candidate in given or ()]
     whole = canonical([prompt.messages, prompt.request, prompt.reference, shown])
-    return hashlib.blake2b(whole, digest_size=16).hexdigest()
+    return f"{_DRAWING if given is None else _SCORING}:{hashlib.blake2b(whole, digest_size=16).hexdigest()}"

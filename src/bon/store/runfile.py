@@ -56,8 +56,8 @@ class Difference:
 
 
 def run_path(output: PathLike) -> Path:
-    """Where the run file of an output lies: beside it."""
-    return Path(f"{os.fspath(output)}.run.toml")
+    """Where the run file of an output lies: beside it, or beside what it is a link to."""
+    return Path(f"{os.path.realpath(output)}.run.toml")
 
 
 def write_run(output: PathLike, run: Run) -> None:
