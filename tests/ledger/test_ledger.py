@@ -246,15 +246,19 @@ def test_the_clock_of_a_ledger_made_outside_a_loop_starts_with_its_first_call() 
     assert ledger.spent.seconds == 4
 
 
-async def test_listeners_hear_of_each_settlement() -> None:
+async def test_listeners_hear_of_each_settlement_and_under_caps_of_each_reservation() -> None:
+    free, settled = Ledger(), []
+    free.listeners.append(lambda one: settled.append(one.spent.calls))
+    (await reserve(free)).settle(None)
+    assert settled == [1]
     ledger, heard = Ledger(Caps(calls=9)), []
-    ledger.listeners.append(lambda one: heard.append(one.spent.calls))
+    ledger.listeners.append(lambda one: heard.append((one.spent.calls, one.at_worst.calls)))
     (await reserve(ledger)).settle(None)
     (await reserve(ledger)).release()
     last = await reserve(ledger)
     last.settle(None)
     last.settle(None)
-    assert heard == [1, 2]
+    assert heard == [(0, 1), (1, 1), (1, 2), (1, 2), (2, 2)], "what is given back unused is nothing to hear of"
 
 
 async def test_256_at_once_at_a_cap_spend_it_to_the_last_call_and_not_more() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import os
 import threading
 from collections.abc import AsyncIterator, Coroutine, Iterator
@@ -19,22 +20,34 @@ _LETTING_GO = 5.0
 
 _lock = threading.Lock()
 _loop: asyncio.AbstractEventLoop | None = None
+_thread: threading.Thread | None = None
 
 
 def _background() -> asyncio.AbstractEventLoop:
     """The loop of all blocking calls, started by the first of them; its thread ends with the process."""
-    global _loop  # noqa: PLW0603  # the one piece of process-wide state: starting a loop a call would lose connections
+    global _loop, _thread  # noqa: PLW0603  # the one piece of process-wide state: starting a loop a call would lose connections
     with _lock:
         if _loop is None or _loop.is_closed():
             _loop = _new_loop()
-            threading.Thread(target=_loop.run_forever, name="bon", daemon=True).start()
+            _thread = threading.Thread(target=_loop.run_forever, name="bon", daemon=True)
+            _thread.start()
         return _loop
 
 
 def _forget() -> None:
     """In a forked child: the loop's thread stayed behind, so the child starts a loop of its own."""
-    global _loop, _lock
-    _loop, _lock = None, threading.Lock()
+    global _loop, _lock, _thread
+    _loop, _lock, _thread = None, threading.Lock(), None
+
+
+def _stop() -> None:
+    """End the thread before the interpreter goes: one that is in a library's hands then can take the process down."""
+    if _loop is not None and _thread is not None and not _loop.is_closed():
+        _loop.call_soon_threadsafe(_loop.stop)
+        _thread.join(_LETTING_GO)
+
+
+atexit.register(_stop)
 
 
 if hasattr(os, "register_at_fork"):
