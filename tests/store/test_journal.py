@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bon.errors import UsageError
+from bon.errors import StoreError, UsageError
 from bon.events import Drawn, Event, Scored
 from bon.store.journal import Journal, journal_path
 from bon.types import Candidate, Failure, Logprobs, Message, Prompt, Score, Seconds, Spent, Usage
@@ -194,6 +194,24 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
         Journal(tmp_path / "o")
     Journal(tmp_path / "o").close(remove=True)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_candidate_that_json_cannot_hold_is_drawn_again_and_hides_no_other(tmp_path: Path) -> None:
+    odd = Candidate(index=1, text="4", logprobs=Logprobs(tokens=(float("-inf"),)))
+    record(tmp_path / "o", drawn(0), Drawn(prompt_id="p", draw=odd))
+    with Journal(tmp_path / "o") as journal:
+        assert [candidate.index for candidate in journal.begin(ASKED).candidates] == [0]
+
+
+def test_a_damaged_journal_is_said_to_be_so_each_time(tmp_path: Path) -> None:
+    record(tmp_path / "o", drawn(0))
+    connection = sqlite3.connect(journal_path(tmp_path / "o"))
+    connection.execute("UPDATE entries SET lines = 'nonsense'")
+    connection.commit()
+    connection.close()
+    for _ in range(2):
+        with pytest.raises(StoreError, match="damaged"):
+            Journal(tmp_path / "o")
 
 
 def test_it_holds_json_and_nothing_that_could_run(tmp_path: Path) -> None:

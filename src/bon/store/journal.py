@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ from bon.events import Drawn, Event, Scored
 from bon.store.database import Database
 from bon.store.lines import PathLike
 from bon.store.plain import canonical, encode
+from bon.store.sqlite_errors import Damaged
 from bon.types import Candidate, Prompt, Score, Spent
 
 __all__ = ["Begun", "Journal", "journal_path"]
@@ -28,7 +30,8 @@ _SCHEMA = """
 says what was spent by then; so does, where a round deletes entries or adds none, the one row of the other table, whose
 id is that of the last entry: the newer of the two is right. (A page less to write in most rounds.)"""
 _VERSION = 1
-_INSERT = "INSERT INTO entries VALUES (?, ?, ?, ?)"
+_INSERT = "INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?)"
+"""Or replace: an interrupt in the middle of a round has its entries written again, as they are by then."""
 _DELETE = "DELETE FROM entries WHERE id IN (SELECT value FROM json_each(?))"
 _SPENT = ("DELETE FROM spent", "INSERT INTO spent VALUES (?, ?)")
 
@@ -84,7 +87,20 @@ class Journal:
         self._gone: list[int] = []
         """Entries to delete."""
         self._last = 0
-        self._stored, said = Spent(), -1
+        self._stored = Spent()
+        try:
+            self._load()
+        except BaseException as error:
+            self._database.close()
+            if isinstance(error, ValueError):
+                raise Damaged(f"{self.path}: it is damaged ({error}); move it away to begin without it") from error
+            raise
+        self._found = frozenset(self._lines)
+        stored = self._stored
+        self._spent: Callable[[], Spent] = lambda: stored
+
+    def _load(self) -> None:
+        said = -1
         for said, spent in self._database.read("SELECT id, value FROM spent"):
             self._last, self._stored = said, _spent.decode(spent)
         for entry, prompt_id, lines, spent in self._database.each("SELECT * FROM entries ORDER BY id"):
@@ -94,9 +110,6 @@ class Journal:
             self._last = max(self._last, entry)
             if spent is not None and entry > said:
                 self._stored = _spent.decode(spent)
-        self._found = frozenset(self._lines)
-        found_spent = self._stored
-        self._spent: Callable[[], Spent] = lambda: found_spent
 
     def on_failure(self, told: Callable[[StoreError], None]) -> None:
         """Have somebody told as soon as the disk refuses a write."""
@@ -143,12 +156,15 @@ class Journal:
         draws: dict[int, Candidate] = {}
         scores: dict[str, dict[int, Score]] = {}
         for line in found:
-            if line.kind == _DRAW:
-                candidate = _draw.decode(self._payload(prompt.id, line))
-                draws[candidate.index] = candidate
-            elif line.kind.startswith(_SCORES):
-                name = line.kind.removeprefix(_SCORES)
-                scores.setdefault(name, {}).update(_scores.decode(self._payload(prompt.id, line)))
+            with suppress(
+                msgspec.ValidationError
+            ):  # JSON has no NaN: what holds one is drawn again, as it cannot be kept
+                if line.kind == _DRAW:
+                    candidate = _draw.decode(self._payload(prompt.id, line))
+                    draws[candidate.index] = candidate
+                elif line.kind.startswith(_SCORES):
+                    name = line.kind.removeprefix(_SCORES)
+                    scores.setdefault(name, {}).update(_scores.decode(self._payload(prompt.id, line)))
         return Begun(candidates=tuple(draws[index] for index in sorted(draws)), scores=scores)
 
     def _refuse_other(self, prompt_id: str, about: str, then: Iterable[str]) -> None:
@@ -236,8 +252,10 @@ class Journal:
     def _payload(self, prompt_id: str, line: _Line) -> bytes:
         entry, lines = self._open.get(prompt_id, (0, []))
         if entry != line.entry:
-            ((body,),) = self._database.read("SELECT lines FROM entries WHERE id = ?", (line.entry,))
-            lines = body.split(b"\n")
+            rows = self._database.read("SELECT lines FROM entries WHERE id = ?", (line.entry,))
+            if not rows:
+                raise StoreError(f"{self.path}: what was recorded of {prompt_id!r} could not be written")
+            lines = rows[0][0].split(b"\n")
         return bytes(_line.decode(lines[line.place])[1])
 
     def _close_round(self) -> None:
@@ -252,9 +270,9 @@ class Journal:
         if self._gone or (said and not rows):
             self._database.write(_SPENT[0], ())
             self._database.write(_SPENT[1], (self._last, said or encode(spent)))
-        self._stored = spent
         self._open.clear()
         self._gone.clear()
+        self._stored = spent
 
 
 _line = msgspec.json.Decoder(tuple[str, msgspec.Raw])
