@@ -271,6 +271,22 @@ def test_a_link_and_what_it_points_to_are_one_output(tmp_path: Path) -> None:
     assert ids(target) == [prompt.id for prompt in PROMPTS]
 
 
+def test_what_was_paid_for_a_prompt_that_is_gone_stays_and_is_said(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+
+    async def stopped() -> None:
+        async with asyncio.timeout(1.5):
+            await run(out, job_of(Scripted(text_of, delay=lambda prompt, index: float(index))))
+
+    with pytest.raises(TimeoutError):
+        virtual_time(stopped())
+    with pytest.warns(UserWarning, match=r"1 prompts that the input does not hold any more \('q5'"):
+        asyncio.run(run(out, job_of(Scripted(text_of)), PROMPTS[:-1]))
+    generator = Scripted(text_of)
+    asyncio.run(run(out, job_of(generator)))
+    assert generator.started == [("q5", 2)]
+
+
 def test_two_prompts_of_one_id_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="two prompts have the id 'q0'"):
         asyncio.run(run(tmp_path / "out", job_of(Scripted(text_of)), [*PROMPTS, PROMPTS[0]]))

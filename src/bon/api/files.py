@@ -167,9 +167,9 @@ class _Run:
                     empty += not pool.candidates
                     yield Progress(done=done, empty=empty, pool=pool)
             output.finish()
-        yield Progress(done=done, empty=empty)
-        if ledger.reached:
-            raise ledger.reached
+            yield Progress(done=done, empty=empty)
+            if ledger.reached:
+                raise ledger.reached
 
     async def _pools(
         self, work: Iterator[Prompt | Pool], journal: Journal, ledger: Ledger

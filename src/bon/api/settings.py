@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -115,6 +116,9 @@ def adding(out: Path) -> Iterator[Journal]:
         after = read_run(out)
         if after is not None and journal.empty:
             write_run(out, replace(after, spent=plain_spent(journal.spent)))
+        if left := journal.prompts:
+            what = f"what was paid for {len(left)} prompts that the input does not hold any more ({left[0]!r} ...)"
+            warnings.warn(f"{journal.path} stays, with {what}", stacklevel=3)
         journal.close(remove=journal.empty)
 
 

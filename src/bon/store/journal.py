@@ -120,6 +120,11 @@ class Journal:
         """Whether everything that was recorded lies in the output by now."""
         return not self._lines
 
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        """The ids of the prompts of which something is recorded that does not."""
+        return tuple(self._lines)
+
     def resume_from(self, spent: Spent) -> None:
         """What the runs of this output spent before it had this journal."""
         self.follow(lambda: spent)
