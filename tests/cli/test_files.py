@@ -357,3 +357,44 @@ def test_secrets_in_a_spec_are_refused_and_not_repeated(bon: Bon, prompts: Path,
         assert "key_env=MY_KEY" in done.stderr
         assert "canary" not in done.stderr
     assert not list(tmp_path.glob("pools.jsonl*"))
+
+
+def test_a_run_that_is_refused_leaves_the_account_of_the_output(bon: Bon, prompts: Path, tmp_path: Path) -> None:
+    out = tmp_path / "pools.jsonl"
+    bon("sample", prompts, "-g", "tiny:model", "-n", "2", "-o", out)
+    account = (tmp_path / "pools.jsonl.run.toml").read_text()
+    assert "calls = 24" in account
+    whole = prompts.read_text()
+    prompts.write_text(whole.replace("What is 3 + 3?", "What is 3 and 3?"))
+    refused = bon("sample", prompts, "-g", "tiny:model", "-n", "2", "-o", out, check=False)
+    assert refused.returncode == 2
+    assert (tmp_path / "pools.jsonl.run.toml").read_text() == account
+    prompts.write_text(whole)
+    capped = bon("sample", prompts, "-g", "tiny:model", "-n", "4", "-o", out, "--max-calls", "30", check=False)
+    assert capped.returncode == 1
+    assert "spent so far: 30 calls" in capped.stderr
+
+
+def test_a_run_that_comes_to_nothing_leaves_nothing(bon: Bon, prompts: Path, tmp_path: Path) -> None:
+    before = sorted(tmp_path.iterdir())
+    args = ["sample", prompts, "-g", "tiny:model", "-n", "2", "-o", tmp_path / "pools.jsonl", "--max-cost", "1"]
+    assert bon(*args, check=False).returncode == 2
+    assert [path for path in sorted(tmp_path.iterdir()) if path not in before and path.name != "__pycache__"] == []
+
+
+def test_a_restart_that_cannot_begin_puts_the_output_back(bon: Bon, prompts: Path, tmp_path: Path) -> None:
+    out = tmp_path / "pools.jsonl"
+    bon("sample", prompts, "-g", "tiny:model", "-n", "2", "-o", out)
+    before = out.read_bytes(), (tmp_path / "pools.jsonl.run.toml").read_bytes()
+    args = ["sample", prompts, "-g", "tiny:model", "-n", "2", "-o", out, "--restart"]
+    assert bon(*args, "--max-cost", "1", check=False).returncode == 2
+    assert (out.read_bytes(), (tmp_path / "pools.jsonl.run.toml").read_bytes()) == before
+    bon(*args)
+    assert len(list(read_pools(out))) == 12
+
+
+@pytest.mark.parametrize("out", ["/dev/null", ".", "nowhere/pools.jsonl"])
+def test_what_no_run_can_be_continued_from_is_refused(bon: Bon, prompts: Path, tmp_path: Path, out: str) -> None:
+    refused = bon("sample", prompts, "-g", "tiny:model", "-n", "2", "-o", out, check=False)
+    assert refused.returncode == 2
+    assert not (tmp_path / "nowhere").exists()

@@ -105,3 +105,15 @@ def test_what_charges_its_own_calls_is_passed_on_as_it_is_and_anything_else_is_m
     assert isinstance(builder.generator(Variations(plain)).thing, Metered), "its parts charge nothing: paid for as one"
     assert builder.generator(Replay([])).price == FREE
     assert Builder(Config()).generator(plain).price is None
+
+
+@pytest.mark.parametrize(("written", "meant"), [("hegde", "hedge"), ("rmp", "rpm"), ("slot", "slots")])
+def test_a_misspelt_option_of_an_endpoint_is_no_request_field(written: str, meant: str) -> None:
+    with pytest.raises(SpecError, match=f"did you mean '{meant}'"):
+        Builder(Config()).generator(f"openai:m@http://localhost:1/v1?{written}=2")
+
+
+def test_a_key_in_the_place_of_its_name_is_not_repeated() -> None:
+    with pytest.raises(SpecError, match="not set") as caught:
+        Builder(Config()).generator("openai:m@http://localhost:1/v1?key_env=sk-canary-123")
+    assert "canary" not in str(caught.value)

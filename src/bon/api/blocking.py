@@ -7,6 +7,7 @@ import atexit
 import os
 import threading
 from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from bon.errors import UsageError
@@ -74,9 +75,10 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
             "a blocking call of bon was made from inside one (from a scorer, an extractor or a hook), which would wait "
             "for itself: make that function async, and await bon.abest_of_n there"
         )
-    ended = threading.Event()
+    begun, ended = threading.Event(), threading.Event()
 
     async def watched() -> T:
+        begun.set()
         try:
             return await coroutine
         finally:
@@ -88,7 +90,11 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
     except BaseException:
         if not future.done():  # Ctrl-C, or another signal's exception: the coroutine itself is still running
             future.cancel()
-            ended.wait(_LETTING_GO)
+            if begun.is_set():
+                ended.wait(_LETTING_GO)
+            else:
+                with suppress(RuntimeError, ValueError):  # it has begun in this very moment after all
+                    coroutine.close()
         raise
 
 

@@ -89,10 +89,17 @@ def recording(
     """
     refuse_unfit(out, data)
     with adding(out) as journal, _aside(out, journal) if restart else nullcontext():
-        if out.exists() or not journal.empty:
-            refuse_other(out, run, alike=alike)
-        write_run(out, run)
-        yield journal
+        before = refuse_other(out, run, alike=alike) if out.exists() or not journal.empty else None
+        # The account stays in it until this run has one of its own: a run that is refused costs nobody his.
+        write_run(out, run if before is None else replace(run, spent=before.spent))
+        try:
+            yield journal
+        except BaseException:
+            if before is not None:
+                write_run(out, before)
+            elif _idle(journal, Spent()) and not out.exists():
+                run_path(out).unlink(missing_ok=True)
+            raise
 
 
 @contextmanager
@@ -110,7 +117,7 @@ def adding(out: Path) -> Iterator[Journal]:
         try:
             yield journal
         except BaseException:
-            journal.close(remove=journal.empty and journal.spent == (Spent() if before is None else spent_by(before)))
+            journal.close(remove=_idle(journal, Spent() if before is None else spent_by(before)))
             raise
         journal.flush()
         after = read_run(out)
@@ -120,6 +127,11 @@ def adding(out: Path) -> Iterator[Journal]:
             what = f"what was paid for {len(left)} prompts that the input does not hold any more ({left[0]!r} ...)"
             warnings.warn(f"{journal.path} stays, with {what}", stacklevel=3)
         journal.close(remove=journal.empty)
+
+
+def _idle(journal: Journal, earlier: Spent) -> bool:
+    """Whether nothing came of a run: nothing is recorded, and no call was made."""
+    return journal.empty and journal.spent.calls == earlier.calls
 
 
 @contextmanager

@@ -115,6 +115,10 @@ def _sample(prompts: Path, source: Path, out: Path, options: dict[str, Any]) -> 
                 tally.spent = journal.spent
     except CapReached as reached:
         stopped = reached
+    except KeyboardInterrupt:
+        _report(tally, prompts, out, None, as_json=False)
+        sys.stderr.write("the same command goes on from here\n")
+        raise
     _report(tally, prompts, out, stopped, as_json=options["as_json"])
     if stopped:
         raise stopped

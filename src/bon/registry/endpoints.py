@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Literal
 
 from bon.errors import SpecError
@@ -22,7 +23,11 @@ if TYPE_CHECKING:
 __all__ = ["ENDPOINT", "make_endpoint", "plan_endpoint"]
 
 _SECRET = re.compile(r"(?i)(.*_)?(api_?)?(key|token|secret|password|authorization)")
+_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
 _LIMITS = ("slots", "rpm", "tpm", "adaptive")
+_OPTIONS = (*_LIMITS, "hedge", "use_n", "key_env")
+_FIELDS = frozenset({"user"})
+"""Request fields that a reader could take for a misspelt option."""
 
 ENDPOINT = """Options: key_env=NAME (the environment variable that holds the key); use_n=auto, true or false (whether
 several draws may share one request); hedge=true (a draw that is slower than 95 of 100 gets a spare, the first answer
@@ -86,6 +91,7 @@ def _terms(spec: Spec, builder: Builder) -> _Terms:
         raise SpecError(f"{spec.name!r}: use_n is {use_n!r}; it must be auto, true or false")
     if not isinstance(hedge, bool):
         raise SpecError(f"{spec.name!r}: hedge is {hedge!r}; it must be true or false")
+    _refuse_misspelt(spec, options)
     return _Terms(
         url=url,
         key_env=key_env,
@@ -119,9 +125,17 @@ def _refuse_secrets(spec: Spec, options: Mapping[str, Any]) -> None:
         )
 
 
+def _refuse_misspelt(spec: Spec, fields: Iterable[str]) -> None:
+    """Whatever is no option is a request field, but hardly one that reads like an option."""
+    for name in set(fields) - _FIELDS:
+        for meant in get_close_matches(name, _OPTIONS, n=1, cutoff=0.65):
+            raise SpecError(f"{spec.name!r}: there is no option {name!r}; did you mean {meant!r}?")
+
+
 def _key(spec: Spec, name: str | None, environment: Mapping[str, str] = os.environ) -> str | None:
     if name is None:
         return None
     if name not in environment:
-        raise SpecError(f"{spec.name!r}: key_env names {name!r}, which is not set in the environment")
+        shown = repr(name) if _VARIABLE.fullmatch(str(name)) else "something"  # it may be the key itself
+        raise SpecError(f"{spec.name!r}: key_env names {shown}, which is not set in the environment")
     return environment[name]
