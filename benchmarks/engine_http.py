@@ -191,6 +191,9 @@ async def everything(url: str, calls: int) -> None:
 
 SCORERS: ContextVar[dict[str, Scorer]] = ContextVar("scorers", default={})  # noqa: B039  # nobody changes it
 
+GOALS = {"engine, best-of-8": 5, "engine, everything on": 7}
+"""Times the raw loop of the same run."""
+
 CONTENDERS: dict[str, Callable[[str, int], Awaitable[None]]] = {
     "raw asyncio": raw,
     "bare aiohttp": bare_aiohttp,
@@ -250,7 +253,8 @@ def main() -> None:
         return
     print(f"CPU per call, {AT_ONCE} in flight, {calls} calls, median of {options.rounds} rounds, {loop} loop")
     for row in rows:
-        print(f"{row['contender']:<24}{row['cpu_us_per_call']:>8.1f} us{row['times_raw']:>8.2f} x raw")
+        goal = f"   goal {GOALS[row['contender']]} x" if row["contender"] in GOALS else ""
+        print(f"{row['contender']:<24}{row['cpu_us_per_call']:>8.1f} us{row['times_raw']:>8.2f} x raw{goal}")
 
 
 if __name__ == "__main__":
