@@ -43,7 +43,13 @@ ELSEWHERE = {
 NEEDLES = (b"canary", *(base64.b64encode(f"ann:{pw}".encode())[5:-5] for pw in (PROXY_PASSWORD, BASE_PASSWORD)))
 """Every secret contains the word, and nothing else does: whatever part of one is found, gives it away."""
 
-PRELUDE = "import logging, sys; logging.basicConfig(level=1); from bon.cli import main; main(sys.argv[1:])"
+PRELUDE = """
+import logging, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # who runs the tests in the background has them ignore it
+logging.basicConfig(level=1)
+from bon.cli import main
+main(sys.argv[1:])
+"""
 """The command, with all loggers at their most talkative."""
 ONCE = ("400", "401", "403", "redirect", "html", "garbage", "inside")
 """Endpoints whose refusals are not tried again."""

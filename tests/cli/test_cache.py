@@ -48,20 +48,21 @@ async def test_sample_asks_nothing_twice(bon: Bon, prompts: Path, tmp_path: Path
     async with FaultServer() as server:
 
         async def sampled(out: str, *args: str, **env: str) -> tuple[int, int, str]:
-            """Calls made, candidates from the cache, and the last line."""
+            """Calls made, candidates from the cache, and what was said."""
             before = len(server.ledger)
             spec = f"openai:test-model@{server.url}"
             command = ["sample", prompts, "-g", spec, "-o", tmp_path / out, "--json", *args]
             done = await asyncio.to_thread(bon, *command, **env)
-            return len(server.ledger) - before, json.loads(done.stdout)["cached"], done.stderr.splitlines()[-1]
+            return len(server.ledger) - before, json.loads(done.stdout)["cached"], done.stderr
 
         assert (await sampled("off", "-n", "2"))[:2] == (6, 0)
         assert not kept.exists()
         assert (await sampled("a", "-n", "2", "--cache", "write"))[:2] == (6, 0)
         assert (await sampled("b", "-n", "2", "--cache", "read"))[:2] == (0, 6)
-        calls, cached, line = await sampled("c", "-n", "4", "--cache", "write")
+        calls, cached, said = await sampled("c", "-n", "4", "--cache", "write")
         assert (calls, cached) == (6, 6)
-        assert line.endswith("c: 3 pools (3 of them now), 12 candidates drawn, 6 of them from the cache")
+        assert "c: 3 pools (3 of them now), 12 candidates drawn, 6 of them from the cache\n" in said
+        assert "spent so far: 6 calls" in said
         assert (await sampled("d", "-n", "4", "--max-calls", "0", BON_CACHE_MODE="read"))[:2] == (0, 12), (
             "hits are free"
         )

@@ -101,8 +101,10 @@ def test_ctrl_c_stops_cleanly_and_can_be_continued(
 ) -> None:
     out = tmp_path / "pools.jsonl"
     args = ["sample", str(prompts), "-g", "slow:model", "-n", "4", "--concurrency", "1", "-o", str(out)]
+    # Who runs the tests in the background has them ignore SIGINT, which is inherited.
+    start = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from bon.cli import main; main()"
     process = subprocess.Popen(
-        [sys.executable, "-m", "bon", *args],
+        [sys.executable, "-c", start, *args],
         cwd=tmp_path,
         stderr=subprocess.PIPE,
         text=True,
