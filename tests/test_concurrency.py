@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from bon.concurrency import Merged, as_landed, merge
+from bon.concurrency import Merged, as_landed, merge, until_broken
 
 
 async def numbers(start: int, count: int, ended: list[int], *, wait: float = 0.0) -> AsyncGenerator[int, None]:
@@ -121,3 +121,31 @@ async def test_as_landed_cancels_what_is_left_when_one_fails() -> None:
         async for _ in as_landed([endless(), fails()]):
             pass
     assert cancelled == [True]
+
+
+async def test_until_broken_passes_items_on_until_they_end() -> None:
+    async def three() -> AsyncGenerator[int, None]:
+        for item in range(3):
+            await asyncio.sleep(0)
+            yield item
+
+    never: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    assert [item async for item in until_broken(three(), never)] == [0, 1, 2]
+
+
+async def test_until_broken_raises_at_once_and_ends_what_it_waits_for() -> None:
+    broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    ended = []
+
+    async def endless() -> AsyncGenerator[int, None]:
+        try:
+            yield 0
+            broken.set_exception(LookupError("gone"))
+            await asyncio.sleep(60)
+        finally:
+            ended.append(True)
+
+    with pytest.raises(LookupError, match="gone"):
+        async for item in until_broken(endless(), broken):
+            assert item == 0
+    assert ended == [True]

@@ -375,6 +375,7 @@ def test_a_run_that_is_refused_leaves_the_account_of_the_output(bon: Bon, prompt
     capped = bon("sample", prompts, "-g", "tiny:model", "-n", "4", "-o", out, "--max-calls", "30", check=False)
     assert capped.returncode == 1
     assert "spent so far: 30 calls" in capped.stderr
+    assert "n = 4" in (tmp_path / "pools.jsonl.run.toml").read_text(), "what came of a run is by its settings"
 
 
 def test_a_run_that_comes_to_nothing_leaves_nothing(bon: Bon, prompts: Path, tmp_path: Path) -> None:

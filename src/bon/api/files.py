@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from bon.api.job import Job
 from bon.api.output import Output
-from bon.api.resume import begun_again, carried, refuse_stale, reread_answers, resumed, uncapped
+from bon.api.resume import carried, refuse_stale, reread_answers, resumed, so_far, uncapped
 from bon.api.settings import adding
 from bon.concurrency import until_broken
 from bon.engine import Plan, lacking, run_many, scoring
@@ -66,9 +66,9 @@ async def sample_file(
         begun = journal.begin(asked)
         begun = replace(begun, scores={name: begun.scores[name] for name in begun.scores if name in job.plan.scorers})
         before = output.pool(asked.id)
-        if before is None:
-            return resumed(Pool(prompt=asked), begun) if begun.candidates else asked
-        pool = resumed(begun_again(before, asked, out), begun)
+        pool = so_far(asked, before, begun, out)
+        if pool is None or before is None:
+            return asked if pool is None else pool
         if job.plan.budget(pool) > 0:
             refuse_stale(pool, job.plan.scorers, out)
         elif pool.candidates == before.candidates and not any(lacking(before, name) for name in job.plan.scorers):

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from bon.api.resume import begun_again, resumed
+from bon.api.resume import so_far
 from bon.api.settings import refuse_other, spent_by
 from bon.errors import UsageError
-from bon.store.journal import Journal, journal_path
+from bon.store.journal import Begun, Journal, journal_path
 from bon.store.pools import PoolFile, parse_pool
 from bon.store.runfile import Run
 from bon.types import Pool, Prompt, Spent
@@ -43,16 +43,10 @@ def known(out: Path, run: Run) -> Iterator[tuple[Callable[[Prompt], Pool | None]
                 spent = spent_by(before)
 
         def pool_of(asked: Prompt) -> Pool | None:
-            pool = None if pools is None else pools.get(asked.id)
-            if journal is None:
-                return None if pool is None else begun_again(pool, asked, out)
-            parked = journal.parked(asked.id)
-            begun = journal.begin(asked)
-            if parked is not None:
-                pool = parse_pool(parked)
-            if pool is not None:
-                return resumed(begun_again(pool, asked, out), begun)
-            return resumed(Pool(prompt=asked), begun) if begun.candidates else None
+            begun = Begun() if journal is None else journal.begin(asked)
+            parked = None if journal is None else journal.parked(asked.id)
+            kept = None if pools is None else pools.get(asked.id)
+            return so_far(asked, kept if parked is None else parse_pool(parked), begun, out)
 
         yield pool_of, spent
 

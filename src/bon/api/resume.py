@@ -12,7 +12,17 @@ from bon.protocols import Extractor
 from bon.store.journal import Begun
 from bon.types import Candidate, Pool, Prompt, Score, Spent, Usage
 
-__all__ = ["begun_again", "carried", "refuse_stale", "reread_answers", "resumed", "uncapped"]
+__all__ = ["begun_again", "carried", "refuse_stale", "reread_answers", "resumed", "so_far", "uncapped"]
+
+
+def so_far(asked: Prompt, before: Pool | None, begun: Begun, out: Path) -> Pool | None:
+    """What there is of the pool of a prompt, in the output and beyond it; None where there is nothing.
+
+    Raises `UsageError` as `begun_again` does.
+    """
+    if before is not None:
+        return resumed(begun_again(before, asked, out), begun)
+    return resumed(Pool(prompt=asked), begun) if begun.candidates else None
 
 
 def begun_again(pool: Pool, prompt: Prompt, out: Path) -> Pool:

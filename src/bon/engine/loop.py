@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from bisect import insort
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
 
 from bon.concurrency import Merged, cancel, close
 from bon.engine.account import Account
+from bon.engine.indices import free_runs
 from bon.engine.lacking import NOT_SCORED, lacking
 from bon.engine.plan import Plan
 from bon.errors import HOPELESS, BadReply, CapReached, ScoreError, StoreError, Truncated
@@ -121,7 +122,7 @@ class Loop:
             self._draw(count if self.most is None else min(count, self.most - len(self.flying) - pool.landed))
 
     def _draw(self, count: int) -> None:
-        for first, length in _free_runs(self.taken, count):
+        for first, length in free_runs(self.taken, count):
             indices = range(first, first + length)
             self.taken.update(indices)
             self.flying.update(indices)
@@ -287,20 +288,3 @@ def _whole(draw: Draw, by: str) -> Draw:
         error = Truncated("the answer ended without a finish_reason, so it is not known to be whole")
         return Failure.of(error, stage="generate", index=draw.index, by=by)
     return draw
-
-
-def _free_runs(taken: set[int | None], count: int) -> Iterator[tuple[int, int]]:
-    """The `count` lowest indices not taken, as (first, length) runs."""
-    index = first = length = 0
-    while count > 0:
-        if index in taken:
-            if length:
-                yield first, length
-            length = 0
-        else:
-            first = first if length else index
-            length += 1
-            count -= 1
-        index += 1
-    if length:
-        yield first, length

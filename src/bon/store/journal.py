@@ -161,9 +161,7 @@ class Journal:
         draws: dict[int, Candidate] = {}
         scores: dict[str, dict[int, Score]] = {}
         for line in found:
-            with suppress(
-                msgspec.ValidationError
-            ):  # JSON has no NaN: what holds one is drawn again, as it cannot be kept
+            with suppress(msgspec.ValidationError):  # JSON has no NaN: what holds one is made again
                 if line.kind == _DRAW:
                     candidate = _draw.decode(self._payload(prompt.id, line))
                     draws[candidate.index] = candidate
