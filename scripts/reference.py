@@ -91,15 +91,16 @@ below it and never one above; import-linter holds it to that (`pyproject.toml`, 
 
     cli
     testing : api : observe
+    evaluation
     registry : engine
     generate | score
     transport : models : store
     select : budgets : answers : stats        pure: no clock, no network, no disk, no global randomness
     protocols : events : concurrency : ledger
-    types : errors : render
+    types : errors : render : values
 
-Rooms that are planned and not built have their place already: server above api, train and evaluation above registry,
-scale beside api, refine beside engine.
+Rooms that are planned and not built have their place already: server above api, train above evaluation, scale beside
+api, refine beside engine.
 
 One run, from top to bottom: a face (`cli`, `api`) has the `registry` build things from specs and hands them to the
 `engine`, which starts every draw and every scorer, and ends them. Generators stand around generators: fallback,

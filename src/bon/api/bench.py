@@ -19,31 +19,15 @@ from bon.ledger import Ledger, charged
 from bon.protocols import Extractor, Generator, Scorer
 from bon.registry import Builder
 from bon.score import ScorerLike
+from bon.store.badrows import BadRows
 from bon.store.datasets import Dataset, load
-from bon.store.diagnosis import BadLine
 from bon.store.sources import Source
 from bon.types import Pool
 
-__all__ = ["BadRows", "aevaluate", "evaluate", "measured", "scored"]
-
-_SHOWN = 20
-"""Rows that cannot be used of which it is kept why."""
+__all__ = ["aevaluate", "evaluate", "measured", "scored"]
 
 _TURN = 100
 """Pools that instant scorers score before others have their turn."""
-
-
-class BadRows:
-    """Call it with each row that cannot be used: it counts them, and keeps the first."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.first: list[BadLine] = []
-
-    def __call__(self, line: BadLine) -> None:
-        self.count += 1
-        if len(self.first) < _SHOWN:
-            self.first.append(line)
 
 
 def evaluate(

@@ -14,7 +14,7 @@ import click
 
 from bon.answers import extractor
 from bon.api import blocking, build_scorers
-from bon.api.bench import BadRows, measured, scored
+from bon.api.bench import measured, scored
 from bon.api.files import Progress, score_file
 from bon.api.settings import hashes, plain_spent, recording, refuse_same
 from bon.cli.amounts import told_apart
@@ -28,6 +28,7 @@ from bon.evaluation.showing import markdown, plain
 from bon.protocols import Scorer
 from bon.registry import Builder
 from bon.store.badlines import BadLines
+from bon.store.badrows import BadRows
 from bon.store.convert import CONVERTERS
 from bon.store.datasets import Dataset, load
 from bon.store.diagnosis import BadLine

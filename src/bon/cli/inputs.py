@@ -6,26 +6,18 @@ from pathlib import Path
 
 from bon.errors import DataError
 from bon.store.badlines import BadLines
+from bon.store.badrows import BadRows
 from bon.store.diagnosis import BadLine
 
 __all__ = ["Problems", "told"]
 
-_SHOWN = 20
-"""Problems listed before a run that is strict."""
 
-
-class Problems:
-    """Call it with each bad line of an input; it keeps the first of them, and counts the others."""
+class Problems(BadRows):
+    """The lines of one input that cannot be used."""
 
     def __init__(self, source: Path) -> None:
+        super().__init__()
         self.source = source
-        self.count = 0
-        self.first: list[BadLine] = []
-
-    def __call__(self, line: BadLine) -> None:
-        self.count += 1
-        if len(self.first) < _SHOWN:
-            self.first.append(line)
 
     def listed(self) -> list[str]:
         """The first problems, each with its place."""

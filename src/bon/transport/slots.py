@@ -57,6 +57,12 @@ class Slots:
             raise
         return waiter.entry
 
+    async def __aenter__(self) -> None:
+        await self.acquire()
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        self.release()
+
     def release(self) -> None:
         """Give a slot back: to the one that has waited longest, if anyone waits. From any thread."""
         with self._lock:

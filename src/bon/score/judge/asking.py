@@ -5,27 +5,22 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, TypeVar
 
 from bon.concurrency import close
-from bon.errors import HOPELESS, BadReply, CapReached, Rejected
+from bon.errors import HOPELESS, BadReply, CapReached
 from bon.events import kept
 from bon.protocols import Generator
+from bon.score.judge.manners import Manner, Manners
 from bon.score.judge.verdicts import Unreadable
 from bon.types import Candidate, Draw, Failure, Logprobs, Message, Prompt, Usage
-
-if TYPE_CHECKING:
-    from bon.transport.slots import Slots
 
 __all__ = ["Answer", "Asker", "Question", "digest"]
 
 V = TypeVar("V")
 
-_TOP = 20
-"""Log-probabilities a token: what endpoints give at the most."""
 _BRIEF = 200
 """Characters of a reason, for engines on this machine; a longer bound takes them a second a token."""
 _AGAIN_AT = 0.7
@@ -76,35 +71,11 @@ class Answer(Generic[V]):
     """Whether it was cut off."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Manner:
-    """What is asked of a judge beyond words: form of the answer, and log-probabilities."""
-
-    format: str | None
-    """Of `response_format`; None leaves it out."""
-    logprobs: bool
-
-    def fields(self, schema: Mapping[str, Any]) -> dict[str, Any]:
-        fields: dict[str, Any] = {"logprobs": True, "top_logprobs": _TOP} if self.logprobs else {}
-        if self.format == "json_schema":
-            named = {"name": "verdict", "schema": schema, "strict": True}
-            fields["response_format"] = {"type": "json_schema", "json_schema": named}
-        elif self.format is not None:
-            fields["response_format"] = {"type": self.format}
-        return fields
-
-
-_Ask: TypeAlias = Callable[[_Manner], Awaitable[Draw]]
-"""Asks one question in a manner."""
-
-
 class Asker:
     """Asks one model; at most `at_once` questions are with it at a time, of all event loops together.
 
-    A verdict that cannot be read is asked for once more. An endpoint that refuses a request is asked for less: without
-    log-probabilities, then with `json_object`, then without any `response_format`; what it takes is remembered. One
-    question finds that out while the others wait, and asks for the more once again before it settles on less, for a
-    refusal may be one in passing. Where the endpoint only fails nothing is found out, and nobody waits.
+    A verdict that cannot be read is asked for once more. An endpoint that refuses a request is asked for less, see
+    `Manners`.
     """
 
     def __init__(
@@ -122,19 +93,15 @@ class Asker:
         self.at_once = at_once
         self.max_tokens = max_tokens
         self.seed = seed
-        self._local = getattr(generator, "structured", None) is True
+        structured = getattr(generator, "structured", None)
+        self._local = structured is True
         """Whether it is an engine of this machine, whose small models ramble where nothing ends a text."""
         self._slots = Slots(at_once)
-        self._finding = Slots(1)
-        """For the one who finds out what the endpoint takes."""
-        self._failing = False
-        """Whether the last one who wanted to find out got neither an answer nor a refusal."""
-        self._settled: dict[bool, _Manner] = {}
-        """With and without log-probabilities: what the endpoint has taken."""
+        self._manners = Manners(structured=structured)
 
     async def ask(self, question: Question[V]) -> Answer[V]:
         """Ask, and ask once more if need be."""
-        async with _one_of(self._slots):
+        async with self._slots:
             first = await self._once(question, index=2 * question.repeat)
             if first.verdict is not None or not first.why.startswith(Unreadable.__name__):
                 return first
@@ -156,7 +123,7 @@ class Asker:
         began = time.monotonic()
         made: list[Draw] = []
 
-        async def ask(manner: _Manner) -> Draw:
+        async def ask(manner: Manner) -> Draw:
             made.append(await self._draw(question, manner, index))
             return made[-1]
 
@@ -166,7 +133,7 @@ class Asker:
         if draw is not None:
             made.append(draw)  # by an earlier run
         else:
-            draw = await self._drawn(question.logprobs, ask)
+            draw = await self._manners.drawn(question.logprobs, ask)
             if keep and isinstance(draw, Candidate) and not draw.cached:
                 keep.put(key, draw)
         taken: dict[str, Any] = {"seconds": time.monotonic() - began, "calls": sum(map(_sent, made))}
@@ -189,52 +156,7 @@ class Asker:
         whole = json.dumps([*said, question.messages], sort_keys=True, default=str)
         return hashlib.sha256(whole.encode()).hexdigest()
 
-    async def _drawn(self, logprobs: bool, ask: _Ask) -> Draw:
-        """The judge's answer, asked for in the fullest manner that the endpoint takes."""
-        if len(self._manners(logprobs)) > 1:
-            async with _one_of(self._finding):
-                if len(self._manners(logprobs)) > 1 and not self._failing:
-                    return await self._found(logprobs, ask)
-        fullest, *lesser = self._manners(logprobs)
-        draw = await ask(fullest)
-        if lesser and _refused(draw):
-            async with _one_of(self._finding):
-                return await self._found(logprobs, ask)
-        if lesser and isinstance(draw, Candidate):
-            self._settled[logprobs] = fullest
-        return draw
-
-    async def _found(self, logprobs: bool, ask: _Ask) -> Draw:
-        """The judge's answer; the most that it may be asked for is found out by asking, from the most to the least."""
-        refusals: dict[_Manner, Draw] = {}
-        for manner in self._manners(logprobs):
-            draw = await ask(manner)
-            if not _refused(draw):
-                break
-            refusals[manner] = draw
-        else:
-            return next(iter(refusals.values()))  # it is the question that is refused
-        for fuller in refusals if isinstance(draw, Candidate) else ():
-            again = await ask(fuller)
-            if not _refused(again):
-                manner, draw = fuller, again
-                break
-        self._failing = isinstance(draw, Failure)
-        if not self._failing:
-            self._settled[logprobs] = manner
-        return draw
-
-    def _manners(self, logprobs: bool) -> list[_Manner]:
-        """From the most that can be asked for to the least; only that which was taken before, if one was."""
-        if logprobs in self._settled:
-            return [self._settled[logprobs]]
-        structured = getattr(self.generator, "structured", None)
-        forms: list[str | None] = ["json_schema", "json_object", None]
-        if structured is not None:
-            forms = ["json_schema"] if structured else [None]
-        return list(dict.fromkeys(_Manner(form, wanted) for form in forms for wanted in (logprobs, False)))
-
-    async def _draw(self, question: Question[V], manner: _Manner, index: int) -> Draw:
+    async def _draw(self, question: Question[V], manner: Manner, index: int) -> Draw:
         request = {
             "temperature": question.temperature,
             "top_p": 1.0,
@@ -254,20 +176,6 @@ class Asker:
             return Failure.of(error, stage="generate", index=index, by=self.name)
         finally:
             await close(draws)
-
-
-@asynccontextmanager
-async def _one_of(slots: Slots) -> AsyncIterator[None]:
-    await slots.acquire()
-    try:
-        yield
-    finally:
-        slots.release()
-
-
-def _refused(draw: Draw) -> bool:
-    """Whether the endpoint did not take the request; another one it may take."""
-    return isinstance(draw, Failure) and draw.error == Rejected.__name__
 
 
 def _sent(draw: Draw) -> bool:
