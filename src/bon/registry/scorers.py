@@ -13,6 +13,7 @@ from bon.protocols import Scorer
 from bon.registry.combinations import COMBINATIONS
 from bon.registry.judges import JUDGE
 from bon.registry.kinds import Kind, checked_options, known_options
+from bon.registry.remote import REMOTE
 from bon.registry.rules import RULES
 from bon.registry.spec import Spec
 
@@ -65,5 +66,6 @@ SCORERS: Mapping[str, Kind] = {
     **COMBINATIONS,
     **RULES,
     "judge": JUDGE,
+    "remote": REMOTE,
 }
 """Kind of scorer -> how it is written, what it is, how it is made."""
