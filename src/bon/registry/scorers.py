@@ -14,6 +14,7 @@ from bon.registry.combinations import COMBINATIONS
 from bon.registry.judges import JUDGE
 from bon.registry.kinds import Kind, checked_options, known_options
 from bon.registry.remote import REMOTE
+from bon.registry.reward import REWARD
 from bon.registry.rules import RULES
 from bon.registry.spec import Spec
 
@@ -67,5 +68,6 @@ SCORERS: Mapping[str, Kind] = {
     **RULES,
     "judge": JUDGE,
     "remote": REMOTE,
+    "rm": REWARD,
 }
 """Kind of scorer -> how it is written, what it is, how it is made."""
