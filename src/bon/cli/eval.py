@@ -10,24 +10,12 @@ from typing import Any
 import click
 
 from bon.api.curves import curves
+from bon.cli.numbers import sizes
 from bon.cli.options import as_json as as_json_option
-from bon.errors import UsageError
 from bon.evaluation.curves import UNITS
 from bon.evaluation.curves.showing import markdown, plain
 
 __all__ = ["command"]
-
-
-def _sizes(context: click.Context, _: click.Parameter, text: str | None) -> list[int] | None:
-    if text is None or context.resilient_parsing:
-        return None
-    try:
-        sizes = [int(part) for part in text.split(",")]
-    except ValueError:
-        raise UsageError(f"--k {text!r}: wanted numbers of draws with commas between, like 1,2,4") from None
-    if min(sizes) < 1:
-        raise UsageError(f"--k {text!r}: a number of draws is 1 or more")
-    return sizes
 
 
 @click.command("eval")
@@ -35,7 +23,7 @@ def _sizes(context: click.Context, _: click.Parameter, text: str | None) -> list
 @click.option("--gold", metavar="NAME", help="The scorer that is the truth.  [default: correct, then math]")
 @click.option("--by", metavar="SCORER", multiple=True, help="A scorer to measure.  [default: all but the truth]")
 @click.option("--select", "select", metavar="RULE", multiple=True, help="A way of choosing; all is pass^k.")
-@click.option("--k", "k", metavar="1,2,4", callback=_sizes, help="Numbers of draws.  [default: powers of two]")
+@click.option("--k", "k", metavar="1,2,4", callback=sizes, help="Numbers of draws.  [default: powers of two]")
 @click.option("--group", type=click.Choice(["generator"]), help="Rows for each maker of candidates.")
 @click.option("--equal", type=click.Choice(["cost", *UNITS]), help="Compare at equal cost; cost is money if known.")
 @click.option("--extract", metavar="NAME", help="Read answers anew, for votes.")
