@@ -23,9 +23,12 @@ def score_of(said: Numbers | Score, candidate: Candidate, terms: Terms) -> Score
         return said
     if said is None or isinstance(said, int | float):
         return _of_row([said], terms)
-    if not said or not isinstance(said[0], Sequence):
-        return _of_row([number for number in said if not isinstance(number, Sequence)], terms)
-    rows = [row for row in said if isinstance(row, Sequence)]
+    numbers = [one for one in said if not isinstance(one, Sequence)]
+    rows = [one for one in said if isinstance(one, Sequence)]
+    if not rows:
+        return _of_row(numbers, terms)
+    if numbers:
+        return Score.missing("the endpoint gave numbers and rows of numbers for one answer")
     if terms.separator is None:
         return _of_row(rows[-1], terms)  # a row a token: the last one has read everything
     return _of_steps(rows, candidate, terms)

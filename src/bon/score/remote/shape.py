@@ -14,7 +14,7 @@ from bon.types import Candidate, Message, Prompt, Score, Usage, text_of
 
 __all__ = ["Ask", "Numbers", "Shape", "Terms", "chat", "question"]
 
-Numbers: TypeAlias = "float | Sequence[float | None] | Sequence[Sequence[float | None]] | None"
+Numbers: TypeAlias = "float | Sequence[float | Sequence[float | None] | None] | None"
 """What an endpoint says of one candidate: a number, one a class, or a row of them a token or step; None: nothing."""
 
 _ANSWER = "{answer}"

@@ -61,7 +61,7 @@ class _Classified(msgspec.Struct):
 
 class _Pool(msgspec.Struct):
     index: int
-    data: list[float | None] | list[list[float | None]]
+    data: list[float | list[float | None] | None]
 
 
 class _Pooled(msgspec.Struct):
