@@ -9,8 +9,9 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from bon.errors import ScoreError, UsageError
+from bon.types import Candidate, Prompt
 
-__all__ = ["SPLITTERS", "Splitter", "aligned", "split", "splitter"]
+__all__ = ["SPLITTERS", "Splitter", "aligned", "split", "splitter", "steps_of"]
 
 Splitter: TypeAlias = Callable[[str], Sequence[str]]
 """Yours: a text to its steps, in order. White space around them may be left out; nothing else may."""
@@ -34,6 +35,20 @@ def split(text: str, how: str | Splitter = "auto") -> tuple[str, ...]:
         return ()
     found = splitter(how)(text)
     return aligned(text, found, by=_name(how)) if callable(how) else tuple(found)
+
+
+def steps_of(prompt: Prompt, candidate: Candidate, how: str | Splitter = "auto") -> tuple[str, ...]:
+    """The steps of a candidate: those that the prompt's metadata names, where the text is made of them; else `split`.
+
+    Data sets of labelled steps (ProcessBench, PRMBench) name them, since a step may hold blank lines.
+    """
+    named = prompt.metadata.get("steps")
+    if isinstance(named, list | tuple) and named and all(isinstance(step, str) for step in named):
+        try:
+            return aligned(candidate.text, named)
+        except ScoreError:
+            pass  # of another solution
+    return split(candidate.text, how)
 
 
 def splitter(how: str | Splitter) -> Splitter:
