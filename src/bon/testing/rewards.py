@@ -44,7 +44,7 @@ class RewardServer(Faulty):
         self,
         score: Rewards = _by_length,
         *,
-        context: int | None = None,
+        context: int = 32_768,
         faults: Faults = None,
         bos: int = 1,
         truncates: bool = False,
@@ -80,7 +80,7 @@ class RewardServer(Faulty):
 
     def _read(self, ids: Sequence[int]) -> Sequence[int]:
         """As much of a row as is read. Raises ValueError for one that is too long."""
-        if self._context is None or len(ids) <= self._context:
+        if len(ids) <= self._context:
             return ids
         if self._truncates:
             return ids[: self._context]
@@ -188,7 +188,7 @@ class RewardServer(Faulty):
 
     def _tokenize(self, body: Mapping[str, Any]) -> Made:
         ids = self._chat_ids(body["messages"])
-        return _json({"tokens": ids, "count": len(ids), "max_model_len": self._context or 32_768}, 0)
+        return _json({"tokens": ids, "count": len(ids), "max_model_len": self._context}, 0)
 
 
 def _turns(ids: Sequence[int]) -> tuple[str, str]:
