@@ -78,7 +78,8 @@ def load_base(
 ) -> Backbone:
     """The backbone of a folder of ours: its own weights, its adapter merged into the base, or the base as it is."""
     from bon.models.backbone import load_backbone
+    from bon.models.from_gguf import resolved
 
     if manifest.adapted == "head":
-        return load_backbone(manifest.base, dtype=dtype, device=device, revision=manifest.revision)
+        return load_backbone(resolved(manifest.base), dtype=dtype, device=device, revision=manifest.revision)
     return load_backbone(folder, dtype=dtype, device=device)
