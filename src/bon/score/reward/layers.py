@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bon.errors import ModelError
@@ -11,7 +11,10 @@ from bon.errors import ModelError
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["activation", "chain", "linear", "outputs_of", "part_of", "picked", "taken"]
+    from bon.models.backbone import Backbone
+    from bon.score.reward.family import Checkpoint
+
+__all__ = ["activation", "chain", "linear", "outputs_of", "part_of", "picked", "taken", "vocabulary_rows"]
 
 _NUMBERED = re.compile(r"(\d+)\.weight")
 
@@ -27,6 +30,15 @@ def taken(weights: Mapping[str, torch.Tensor], names: Iterable[str]) -> dict[str
 def part_of(names: Collection[str], *roots: str) -> frozenset[str]:
     """Those names that lie under one of the roots, or are one."""
     return frozenset(name for name in names if any(name == root or name.startswith(f"{root}.") for root in roots))
+
+
+def vocabulary_rows(checkpoint: Checkpoint, backbone: Backbone, tokens: Sequence[int]) -> torch.Tensor:
+    """The language head's rows of these tokens, shape `(len(tokens), H)`: of the embeddings where the two are tied."""
+    if "lm_head.weight" in checkpoint.names:
+        rows = checkpoint.weights["lm_head.weight"][list(tokens)]
+    else:
+        rows = backbone.model.get_input_embeddings().weight[list(tokens)]
+    return rows.detach().float().cpu()
 
 
 def linear(head: Mapping[str, torch.Tensor], root: str, states: torch.Tensor) -> torch.Tensor:

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 from bon.errors import ModelError, ScoreError
 from bon.score.reward.encoding import conversation, plain
 from bon.score.reward.family import Checkpoint, Family, Judge, Options, Verdict
-from bon.score.reward.layers import part_of
+from bon.score.reward.layers import part_of, vocabulary_rows
 from bon.score.reward.limits import limit_of, tokenizer_of
 from bon.types import Message, text_of
 
 if TYPE_CHECKING:
     import torch
 
-    from bon.models.backbone import Backbone
     from bon.models.reading import Row
 
 __all__ = ["RERANKER", "YESNO"]
@@ -77,7 +76,7 @@ def _judge(
     backbone = load_backbone(checkpoint.source, heads=names, **options.loading)
     tokenizer = tokenizer_of(backbone, options)
     words = [_word(tokenizer, word, checkpoint.source) for word in _WORDS]
-    rows = _rows(checkpoint, backbone, words)
+    rows = vocabulary_rows(checkpoint, backbone, words)
     cap = checkpoint.config.get("final_logit_softcapping")
     ids_of = encoder(tokenizer)
 
@@ -97,15 +96,6 @@ def _judge(
         return Verdict(value=float(torch.sigmoid(logits[1] - logits[0])), parts={"yes": yes, "no": no})
 
     return Judge(backbone=backbone, encode=encode, judge=judge, limit=limit_of(backbone, options))
-
-
-def _rows(checkpoint: Checkpoint, backbone: Backbone, words: Sequence[int]) -> torch.Tensor:
-    """The language head's rows of these tokens, shape `(len(words), H)`: of the embeddings where the two are tied."""
-    if "lm_head.weight" in checkpoint.names:
-        rows = checkpoint.weights["lm_head.weight"][list(words)]
-    else:
-        rows = backbone.model.get_input_embeddings().weight[list(words)]
-    return rows.detach().float().cpu()
 
 
 def _word(tokenizer: Any, word: str, source: str) -> int:
