@@ -44,6 +44,8 @@ class Manifest:
     """Of a base on a hub."""
     separator: str | None = None
     """What follows a step (prm)."""
+    steps: str | None = None
+    """How a text is cut into steps, by its name; None where that is seen from the text (prm)."""
     loss: str = "bradley-terry"
     """What was minimised: it says how outputs are read. A prm: "ce" (softmax of two outputs, the second is right),
     "bce" (sigmoid of one), "mse" (one, as it is)."""

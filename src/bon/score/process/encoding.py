@@ -7,19 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from bon.errors import ModelError
+from bon.models.reading import Row
 from bon.models.transformers import encode_chat, render_chat
-from bon.types import Message
+from bon.score.reward.encoding import as_text
+from bon.types import Message, text_of
 
-__all__ = ["Encoded", "Piece", "as_text", "begun", "joined", "only_token"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Encoded:
-    """A solution as a model reads it."""
-
-    ids: tuple[int, ...]
-    at: tuple[int, ...]
-    """Positions in `ids` at which the model says something of a step: one a step, rising."""
+__all__ = ["Piece", "begun", "joined", "only_token", "problem_of", "step_ids"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +23,8 @@ class Piece:
     read: bool = False
 
 
-def joined(pieces: Iterable[Piece]) -> Encoded:
-    """The ids of all pieces one after the other, up to the last position that is read.
+def joined(pieces: Iterable[Piece]) -> Row:
+    """The ids of all pieces one after the other, up to the last position that is read; `at` are those positions.
 
     What comes after it cannot change what a causal model says there. Raises `ModelError` where a piece that is read
     has no tokens: a step would be lost.
@@ -43,17 +36,16 @@ def joined(pieces: Iterable[Piece]) -> Encoded:
             if not piece.ids:
                 raise ModelError("the tokenizer makes no token of a step's end: give another separator")
             at.append(len(ids) - 1)
-    return Encoded(ids=tuple(ids[: at[-1] + 1] if at else ids), at=tuple(at))
+    return Row(ids=tuple(ids[: at[-1] + 1] if at else ids), at=tuple(at))
 
 
-def as_text(tokenizer: Any, text: str) -> list[int]:
-    """The token ids of a text as it stands: none is added, and what spells a special token is text like any other.
+def step_ids(tokenizer: Any, step: str) -> list[int]:
+    """The token ids of a step by itself, without the white space around it.
 
-    So no solution can write a step's end, or the end of a turn, that is not there. Lone surrogates become "?".
+    What spells a special token is text like any other, so no solution can write a step's end, or the end of a turn,
+    that is not there. Lone surrogates become "?".
     """
-    text = text.encode(errors="replace").decode()
-    ids: list[int] = tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
-    return ids
+    return as_text(tokenizer, step.strip().encode(errors="replace").decode())
 
 
 def only_token(tokenizer: Any, text: str, *, what: str) -> int:
@@ -70,7 +62,12 @@ def only_token(tokenizer: Any, text: str, *, what: str) -> int:
 def begun(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
     """The ids of a chat up to where the answer begins, by its template; contents and a blank line where there is none.
 
-    There is one BOS at most.
+    There is one BOS at most. Raises `UsageError` for a chat that the template refuses.
     """
     text = render_chat(tokenizer, messages)
     return encode_chat(tokenizer, text if tokenizer.chat_template else f"{text}\n\n")
+
+
+def problem_of(messages: Sequence[Message]) -> str:
+    """What is asked, for models that were trained on a bare problem: the contents of all but system messages."""
+    return "\n\n".join(text_of(message) for message in messages if message.get("role") != "system")
