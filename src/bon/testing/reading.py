@@ -16,10 +16,13 @@ __all__ = ["examine_reading"]
 
 _WORDS = 700
 """Words of a long answer: more than the 512 tokens at which tokenizers and encoders cut where nobody thought of it."""
+_FEWER = 100
+"""Words of an answer that is long beside a short one, for models that read no more."""
 _FILLER = "and so on "
 _SHORT = ("4", "The answer is 4.", "I am not sure, maybe 5?")
-_SAME = 1e-7
-"""Two texts of which a model has read the same tokens get scores no further apart than this, times their size."""
+_SAME = 2e-5
+"""Two texts of which a model has read the same tokens get scores no further apart than this, times their size: what
+single precision makes of reading them in one batch or in two."""
 _STEPS = (
     "Step 1: 2 + 2 is 4.\nStep 2: 4 + 1 is 5.\nStep 3: The answer is 5.",
     "1. 2 + 2 is 4.\n2. 4 + 1 is 5.\n3. The answer is 5.",
@@ -56,16 +59,18 @@ async def _apart(check: str, scorer: Scorer) -> Finding:
 async def _beside_longer(check: str, scorer: Scorer) -> Finding:
     """Padding: what a short answer is worth does not depend on how long its neighbours are."""
     alone = [(await scorer(pool_of([text], prompt=_short().prompt)))[0] for text in _SHORT]
-    beside = await scorer(pool_of([*_SHORT, _long(end="The answer is 4.")], prompt=_short().prompt))
-    return alike(check, alone, beside[: len(_SHORT)])
+    for words in (_WORDS, _FEWER):
+        *beside, long = await scorer(pool_of([*_SHORT, _long(words, end="So: 4.")], prompt=_short().prompt))
+        if long.value is not None:
+            return alike(check, alone, beside)
+    return Finding(check=check, verdict="unknown", detail=f"an answer of {_FEWER} words gets no score: {long.reason}")
 
 
 async def _beside_others(check: str, scorer: Scorer) -> Finding:
     """Batching: nor on which other prompts are scored at the same time."""
     alone = await scorer(_short())
-    others = [
-        pool_of(["Paris.", _long(end="Paris.")], prompt=f"{'Please. ' * 40 * i}The capital of France?") for i in (0, 1)
-    ]
+    prompts = [f"{'Please. ' * 40 * times}What is the capital of France?" for times in (0, 1)]
+    others = [pool_of(["Paris.", _long(_FEWER, end="Paris.")], prompt=prompt) for prompt in prompts]
     together, *_ = await asyncio.gather(scorer(_short()), *map(scorer, others))
     return alike(check, alone, together)
 
@@ -81,12 +86,12 @@ async def _bos(check: str, scorer: Any) -> Finding:
 
 
 async def _end(check: str, scorer: Scorer) -> Finding:
-    answers = [_long(end=end) for end in ("The answer is 4.", "No: it is 5, or even 7!", "Whatever.")]
+    answers = [_long(_WORDS, end=end) for end in ("The answer is 4.", "No: it is 5, or even 7!", "Whatever.")]
     return await _cut(check, scorer, answers, where="end")
 
 
 async def _beginning(check: str, scorer: Scorer) -> Finding:
-    answers = [f"{start} {_long(end='The answer is 4.')}" for start in ("Yes!", "No, 17?", "Whatever.")]
+    answers = [f"{start} {_long(_WORDS, end='The answer is 4.')}" for start in ("Yes!", "No, 17?", "Whatever.")]
     return await _cut(check, scorer, answers, where="beginning")
 
 
@@ -139,8 +144,8 @@ def _short() -> Pool:
     return pool_of(_SHORT, prompt="What is 2 + 2?")
 
 
-def _long(*, end: str) -> str:
-    return f"Let us see: {_FILLER * (_WORDS // len(_FILLER.split()))}{end}"
+def _long(words: int, *, end: str) -> str:
+    return f"Let us see: {_FILLER * (words // len(_FILLER.split()))}{end}"
 
 
 def _values(scores: Sequence[Score]) -> list[float | None]:

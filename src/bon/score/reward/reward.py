@@ -114,6 +114,23 @@ class RewardModel:
             scores = {i: replace(score, seconds=seconds) for i, score in scores.items()}
         return [scores.get(i, Score.missing("tool calls without text")) for i in range(len(pool))]
 
+    async def tokens(self, pool: Pool) -> list[list[int]] | None:
+        """The token ids that it reads of each candidate with its prompt; None where it compares two answers.
+
+        Loads the model. Raises ScoreError for a chat that cannot be read.
+        """
+        if self._judge is None:
+            await self(pool)  # which loads it, in the one thread that does
+        judge = self._judge
+        if judge is None or judge.pairwise:
+            return None
+        return [list(judge.encode(pool.prompt.messages, (candidate.text,)).ids) for candidate in pool.candidates]
+
+    @property
+    def limit(self) -> int | None:
+        """Most tokens of a row, once the model is loaded; None also where nothing sets a limit."""
+        return None if self._judge is None else self._judge.limit
+
     def close(self) -> None:
         """Let go of the model: its memory goes back to the device and to the system. Closing twice is fine."""
         self._closed = True
