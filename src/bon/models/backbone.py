@@ -101,7 +101,7 @@ def load_backbone(
         name=str(source),
         model=model,
         tokenizer=tokenizer,
-        context=getattr(given.get_text_config(), "max_position_embeddings", None),
+        context=_context(given),
         causal=_is_causal(given),
     )
 
@@ -113,6 +113,11 @@ def _model_class(config: Any) -> Any:
         return MODEL_MAPPING[type(config)]
     except KeyError as error:
         raise ModelError(f"transformers has no model for {type(config).__name__} ({config.model_type!r})") from error
+
+
+def _context(config: Any) -> int | None:
+    stated = getattr(config.get_text_config(), "max_position_embeddings", None)
+    return stated if stated and stated > 0 else None  # XLNet states -1
 
 
 def _is_causal(config: Any) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Memory", "Past", "Read", "read_on", "windows_of"]
+__all__ = ["Memory", "Past", "Read", "read_on"]
 
 Ids = tuple[int, ...]
 
@@ -67,24 +66,6 @@ class Memory:
     def clear(self) -> None:
         """Forget everything."""
         self._pasts.clear()
-
-
-def windows_of(model: Any) -> tuple[int | None, ...] | None:
-    """How many tokens back each layer sees, None for all of them; None in all where its memory cannot be shared.
-
-    That is so for layers with a state of another kind (recurrent, compressed, chunked, used by other layers).
-    """
-    from transformers import DynamicCache
-    from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
-
-    config = model.config.get_text_config()
-    takes = inspect.signature(model.forward).parameters
-    if not {"past_key_values", "position_ids"} <= set(takes) or getattr(config, "attention_chunk_size", None):
-        return None
-    layers = DynamicCache(config=model.config).layers
-    if not layers or any(type(layer) not in (DynamicLayer, DynamicSlidingWindowLayer) for layer in layers):
-        return None
-    return tuple(getattr(layer, "sliding_window", None) for layer in layers)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,20 +11,21 @@ from typing import TYPE_CHECKING, Any
 from bon.errors import UsageError
 from bon.models.backbone import Backbone
 from bon.models.batches import in_chunks, packed, shared_lengths
-from bon.models.prefixes import Memory, Past, read_on, windows_of
+from bon.models.prefixes import Memory, Past, read_on
+from bon.models.sharing import Shortcuts, shortcuts_of
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Reader", "Row"]
+__all__ = ["LEAST", "TOKENS", "WASTE", "Reader", "Row"]
 
 Ids = tuple[int, ...]
 
 TOKENS = 8192
 """Tokens of a batch, padding and what is known of its rows included."""
-_LEAST = 64
+LEAST = 64
 """Tokens that sharing must save: less is not worth another forward pass."""
-_WASTE = 256
+WASTE = 256
 """Tokens of padding that a batch may compute: more is not cheaper than another forward pass."""
 
 
@@ -42,17 +43,23 @@ class Row:
 class Reader:
     """Hidden states at positions of rows, as a forward pass of each row by itself would give them (up to rounding).
 
-    `tokens` bounds the memory: rows times padded length of a batch, prefix included, and in the same way what is
-    remembered of prefixes, of the batch and of the last calls. Rows of a decoder that begin alike have their common
-    prefix read once, also when they come in calls one after another; where its cache cannot be shared they are read
-    whole. Rows of an encoder are batched by length. Calls from several threads wait for one another.
+    Rows of a decoder that begin alike have their common prefix read once, also when they come in calls one after
+    another; where its cache cannot be shared they are read whole. Rows of an encoder are batched by length. Calls from
+    several threads wait for one another.
+
+    `tokens` bounds the memory: rows times padded length of a batch, prefixes included, and in the same way what is
+    remembered of prefixes, of the batch and of the last calls. `least` and `waste` are what another forward pass is
+    worth, in tokens: what sharing must save, and what padding may cost. They change how fast it is and nothing else.
     """
 
-    def __init__(self, backbone: Backbone, *, tokens: int = TOKENS) -> None:
+    def __init__(self, backbone: Backbone, *, tokens: int = TOKENS, least: int = LEAST, waste: int = WASTE) -> None:
         if tokens < 1:
             raise UsageError(f"tokens is how many tokens a batch may have, 1 or more, not {tokens!r}")
         self._backbone = backbone
-        self._tokens = tokens
+        self._tokens, self._least, self._waste = tokens, least, waste
+        # DeBERTa's positions are relative: its context is what it was trained with, and no limit.
+        absolute = getattr(backbone.model.config, "position_biased_input", True)
+        self._limit = backbone.context if absolute else None
         self._memory = Memory(tokens)
         self._lock = threading.Lock()
 
@@ -65,7 +72,7 @@ class Reader:
         import torch
 
         for row in rows:
-            _check(row, self._backbone.context)
+            _check(row, self._limit)
         wanted: dict[tuple[Ids, Ids | None], set[int]] = {}
         for row in rows:
             wanted.setdefault((row.ids, row.types), set()).update(row.at)
@@ -84,16 +91,20 @@ class Reader:
             self._memory.clear()
 
     @cached_property
-    def _windows(self) -> tuple[int | None, ...] | None:
-        return windows_of(self._backbone.model)
+    def _allowed(self) -> Shortcuts:
+        return shortcuts_of(self._backbone.model)
 
     def _decoded(self, wanted: Mapping[Ids, Sequence[int]]) -> dict[Ids, Tensor]:
-        rows = list(wanted)
+        steady = self._allowed.steady
+        beyond = [row for row in wanted if steady is not None and len(row) > steady]
+        rows = [row for row in wanted if steady is None or len(row) <= steady]
         shares = [0] * len(rows)
-        if self._windows is not None:
-            shares = shared_lengths(rows, held=self._memory.ids, least=_LEAST)
+        if self._allowed.windows is not None:
+            shares = shared_lengths(rows, held=self._memory.ids, least=self._least)
         alone = [row for row, shared in zip(rows, shares, strict=True) if not shared]
-        found = self._read_alone(alone, wanted)
+        # They are remembered where all of them have room, for others to come.
+        keep = self._allowed.windows is not None and sum(map(len, alone)) <= self._tokens
+        found = self._read_whole(beyond, wanted, keep=False) | self._read_whole(alone, wanted, keep=keep)
         groups: dict[Ids, list[Ids]] = {}
         for row, shared in zip(rows, shares, strict=True):
             if shared:
@@ -104,13 +115,14 @@ class Reader:
             found |= self._read_after([(row, pasts[prefixes[p]]) for p in chunk for row in groups[prefixes[p]]], wanted)
         return found
 
-    def _read_alone(self, rows: Sequence[Ids], wanted: Mapping[Ids, Sequence[int]]) -> dict[Ids, Tensor]:
-        """Rows that share nothing; they are remembered where all of them have room, for others to come."""
-        keep = self._windows is not None and sum(map(len, rows)) <= self._tokens
+    def _read_whole(self, rows: Sequence[Ids], wanted: Mapping[Ids, Sequence[int]], *, keep: bool) -> dict[Ids, Tensor]:
+        """Rows that share nothing."""
+        model, windows = self._backbone.model, self._allowed.windows
         found: dict[Ids, Tensor] = {}
-        for batch in packed([(0, len(row)) for row in rows], tokens=self._tokens, waste=_WASTE):
+        tokens = self._tokens if self._allowed.padding else 1
+        for batch in packed([(0, len(row)) for row in rows], tokens=tokens, waste=self._waste):
             ids = [rows[place] for place in batch]
-            read = read_on(self._backbone.model, ids, [None] * len(ids), windows=self._windows, keep=keep)
+            read = read_on(model, ids, [None] * len(ids), windows=windows, keep=keep)
             found |= zip(ids, _gathered(read.hidden, [wanted[row] for row in ids]), strict=True)
             if keep:
                 for place, row in enumerate(ids):
@@ -128,10 +140,10 @@ class Reader:
                 found[row] = known[row].float().cpu()
         left = [(row, past) for row, past in rows if len(row) > len(past.ids)]
         lengths = [(len(past.ids), len(row) - len(past.ids)) for row, past in left]
-        for batch in packed(lengths, tokens=self._tokens, waste=_WASTE):
+        for batch in packed(lengths, tokens=self._tokens, waste=self._waste):
             ids, pasts = [left[place][0] for place in batch], [left[place][1] for place in batch]
             new = [row[len(past.ids) :] for row, past in zip(ids, pasts, strict=True)]
-            read = read_on(self._backbone.model, new, pasts, windows=self._windows)
+            read = read_on(self._backbone.model, new, pasts, windows=self._allowed.windows)
             ats = [
                 [at - len(past.ids) for at in wanted[row] if at >= len(past.ids)]
                 for row, past in zip(ids, pasts, strict=True)
@@ -152,7 +164,7 @@ class Reader:
                 pasts[prefix] = past
         if not missing:
             return pasts
-        shares = shared_lengths(missing, held=self._memory.ids, least=_LEAST)
+        shares = shared_lengths(missing, held=self._memory.ids, least=self._least)
         # A prefix that others begin with is a root itself. The longest is none, so there is less to read every time.
         roots = self._pasts({prefix[:n]: None for prefix, n in zip(missing, shares, strict=True) if n})
         pasts |= {prefix: roots[prefix] for prefix in missing if prefix in roots}
@@ -164,10 +176,10 @@ class Reader:
         pasts: dict[Ids, Past] = {}
         known = [0 if past is None else len(past.ids) for _, past in prefixes]
         lengths = [(length, len(ids) - length) for (ids, _), length in zip(prefixes, known, strict=True)]
-        for batch in packed(lengths, tokens=self._tokens, waste=_WASTE):
+        for batch in packed(lengths, tokens=self._tokens, waste=self._waste):
             new = [prefixes[place][0][known[place] :] for place in batch]
             before = [prefixes[place][1] for place in batch]
-            read = read_on(self._backbone.model, new, before, windows=self._windows, keep=True)
+            read = read_on(self._backbone.model, new, before, windows=self._allowed.windows, keep=True)
             for row in range(len(batch)):
                 past = read.past(row, new[row], before[row])
                 pasts[past.ids] = past
@@ -180,7 +192,7 @@ class Reader:
 
         model, rows = self._backbone.model, list(wanted)
         found: dict[tuple[Ids, Ids | None], Tensor] = {}
-        for batch in packed([(0, len(ids)) for ids, _ in rows], tokens=self._tokens, waste=_WASTE):
+        for batch in packed([(0, len(ids)) for ids, _ in rows], tokens=self._tokens, waste=self._waste):
             some = [rows[place] for place in batch]
             longest = max(len(ids) for ids, _ in some)
             pad = model.config.pad_token_id or 0  # by which RoBERTa counts its positions
