@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from bon.api.bench import evaluate
     from bon.api.comparing import compare
     from bon.api.curves import curves
+    from bon.api.report import report
     from bon.budgets import Fixed, Threshold
     from bon.engine import Plan, run, run_many, score_pool, score_pools
     from bon.errors import BonError, NoCandidates, UsageError
@@ -30,6 +31,7 @@ _HOMES = {
     "bon.api.bench": ("evaluate",),
     "bon.api.comparing": ("compare",),
     "bon.api.curves": ("curves",),
+    "bon.api.report": ("report",),
     "bon.budgets": ("Fixed", "Threshold"),
     "bon.engine": ("Plan", "run", "run_many", "score_pool", "score_pools"),
     "bon.errors": ("BonError", "NoCandidates", "UsageError"),
@@ -50,8 +52,8 @@ __all__ = [
     "Ledger", "Message", "NoCandidates", "Plan", "Pool", "Price", "Prompt", "Result", "Score", "Scorer",
     "Selector", "Threshold", "Usage", "UsageError", "Weights", "__version__", "abest_of_n", "best_of_n", "budget",
     "close", "compare", "curves", "decide", "evaluate", "generator", "judge", "pick", "pointwise", "prompt", "rank",
-    "read_pools", "read_prompts", "run", "run_many", "score_pool", "score_pools", "scorer", "selector", "weigh",
-    "write_pools", "write_prompts",
+    "read_pools", "read_prompts", "report", "run", "run_many", "score_pool", "score_pools", "scorer", "selector",
+    "weigh", "write_pools", "write_prompts",
 ]  # fmt: skip
 
 
