@@ -123,8 +123,8 @@ REMOTE = Kind(
     documentation="""URL is the server's, without a path. api: bon (POST /score, ours; the default), vllm-classify,
 vllm-pooling, vllm-score, vllm-rerank, sglang-classify, sglang-score, sglang-rerank. Options for the model, where the
 shape has them: model (the name it is served by; remote:MODEL@URL says the same), output=N (which of several numbers is
-the score, from 0), activation=true (after sigmoid or softmax; a reward is what goes into it), system (a system message
-for conversations without one), separator, steps, aggregate (process reward models of vllm-pooling), labels=[ID,...]
-and template (sglang-score). pointwise=false for a scorer behind api=bon that must see the whole pool. key_env=NAME:
-the environment variable that holds the key. Limits, as for openai: slots, rpm, tpm, adaptive.""",
+the score, from 0), activation=true (after sigmoid or softmax; a reward is what goes into it), system (the system
+message, in the place of the chat's own), separator, steps, aggregate (process reward models of vllm-pooling),
+labels=[ID,...] and template (sglang-score). pointwise=false for a scorer behind api=bon that must see the whole pool.
+key_env=NAME: the environment variable that holds the key. Limits, as for openai: slots, rpm, tpm, adaptive.""",
 )

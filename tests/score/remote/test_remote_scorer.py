@@ -210,6 +210,25 @@ async def test_a_process_reward_model_scores_every_step() -> None:
     assert answer["content"].replace("<extra_0>", " ").split() == STEPS.split(), "no word of a step is lost"
 
 
+async def test_steps_that_the_prompt_names_are_those() -> None:
+    prompt = Prompt(id="p", messages=as_messages("6 * 7?"), metadata={"steps": ["6 * 7\n\nis 6 + 36.", "That is 42."]})
+    pool = pool_of(["6 * 7\n\nis 6 + 36.\n\nThat is 42."], prompt=prompt)
+    async with scoring("vllm-pooling", score=right, separator="<extra_0>", terms=PRM) as (scorer, server):
+        (score,) = await scorer(pool)
+        content = server.ledger.calls[0].request["messages"][-1]["content"]
+    assert content == "6 * 7\n\nis 6 + 36.<extra_0>That is 42.<extra_0>"
+    assert score.steps is not None
+    assert len(score.steps) == 2
+
+
+async def test_a_system_message_of_the_model_takes_the_place_of_the_chats() -> None:
+    messages = ({"role": "system", "content": "Be brief."}, {"role": "user", "content": "6 * 7?"})
+    async with scoring("vllm-pooling", score=right, separator="<extra_0>", terms=PRM) as (scorer, server):
+        await scorer(pool_of(["42"], prompt=Prompt(id="p", messages=messages)))
+        sent = server.ledger.calls[0].request["messages"]
+    assert [message["content"] for message in sent if message["role"] == "system"] == ["Reason step by step."]
+
+
 async def test_a_step_that_got_no_score_leaves_no_score() -> None:
     lost = Fault(change=lambda answer: {**answer, "data": [{"index": 0, "data": answer["data"][0]["data"][:-1]}]})
     async with scoring("vllm-pooling", score=right, separator="<extra_0>", terms=PRM, faults=lost) as (scorer, _):

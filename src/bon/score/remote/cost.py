@@ -25,7 +25,8 @@ def most_of(ask: Ask) -> Usage:
     around += len(terms.template.encode())
     texts = sum(_size(candidate.text) for candidate in ask.candidates)
     if terms.separator is not None:
-        texts += sum(len(terms.cut(candidate.text)) for candidate in ask.candidates) * len(terms.separator.encode())
+        ends = sum(len(terms.cut(ask.prompt, candidate)) for candidate in ask.candidates)
+        texts += ends * _size(terms.separator)
     return Usage(prompt_tokens=around * len(ask.candidates) + texts)
 
 

@@ -129,7 +129,7 @@ class RemoteScorer:
                 ask = replace(ask, ids=await self._tokens(ask))
             read = partial(self._read, ask, bill)
             said = await self.endpoint.post(self._shape.path, _encoded(self._shape.body(ask)), read=read, bill=bill)
-            scores = [score_of(one, candidate, self.terms) for one, candidate in zip(said, group, strict=True)]
+            scores = [score_of(one, place, ask) for place, one in enumerate(said)]
         except DrawError as error:
             made = 0 if isinstance(error, CapReached) else 1
             if len(group) > 1 and self.pointwise and _by_content(error):

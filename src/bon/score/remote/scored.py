@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from bon.errors import UsageError
 from bon.score.process.aggregate import aggregate, parts_of
-from bon.score.remote.shape import Numbers, Terms
-from bon.types import Candidate, Score
+from bon.score.remote.shape import Ask, Numbers, Terms
+from bon.types import Score
 
 __all__ = ["score_of"]
 
@@ -17,8 +17,12 @@ _PARTS = 64
 """Numbers of a candidate that are kept as parts; of more, it is no list of objectives but a vector."""
 
 
-def score_of(said: Numbers | Score, candidate: Candidate, terms: Terms) -> Score:
-    """The Score of a candidate. Raises UsageError where it is not said which of several numbers it is."""
+def score_of(said: Numbers | Score, place: int, ask: Ask) -> Score:
+    """The Score of the candidate at this place of a request.
+
+    Raises UsageError where it is not said which of several numbers it is.
+    """
+    terms = ask.terms
     if isinstance(said, Score):
         return said
     if said is None or isinstance(said, int | float):
@@ -31,7 +35,7 @@ def score_of(said: Numbers | Score, candidate: Candidate, terms: Terms) -> Score
         return Score.missing("the endpoint gave numbers and rows of numbers for one answer")
     if terms.separator is None:
         return _of_row(rows[-1], terms)  # a row a token: the last one has read everything
-    return _of_steps(rows, candidate, terms)
+    return _of_steps(rows, terms.cut(ask.prompt, ask.candidates[place]), terms)
 
 
 def _of_row(row: Sequence[float | None], terms: Terms) -> Score:
@@ -51,9 +55,9 @@ def _of_row(row: Sequence[float | None], terms: Terms) -> Score:
     return Score(value=value, reason=_NONE if value is None else "", parts=parts)
 
 
-def _of_steps(rows: Sequence[Sequence[float | None]], candidate: Candidate, terms: Terms) -> Score:
+def _of_steps(rows: Sequence[Sequence[float | None]], cut: Sequence[str], terms: Terms) -> Score:
     """Of a row a step. A score is missing where the endpoint has not seen every step."""
-    wanted = len(terms.cut(candidate.text))
+    wanted = len(cut)
     if len(rows) != wanted:
         return Score.missing(
             f"the endpoint gave {len(rows)} rows for {wanted} steps: does it pool at the separator {terms.separator!r}?"

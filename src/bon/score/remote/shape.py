@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from bon.errors import UsageError
 from bon.score.process.aggregate import AGGREGATES
-from bon.score.process.steps import split, splitter
+from bon.score.process.steps import splitter, steps_of
 from bon.types import Candidate, Message, Prompt, Score, Usage, text_of
 
 __all__ = ["Ask", "Numbers", "Shape", "Terms", "chat", "question"]
@@ -33,11 +33,11 @@ class Terms:
     """Whether the numbers come through the model's sigmoid or softmax. None: not for a reward, which is what goes into
     it; but for the scores of steps, which are probabilities."""
     system: str | None = None
-    """A system message for conversations that have none."""
+    """The system message, in the place of the conversation's own."""
     separator: str | None = None
     """What stands behind each step, for a process reward model that the server pools there."""
     steps: str = "auto"
-    """How a solution is cut into steps; see `score.process.steps`."""
+    """How a solution is cut into steps, where the prompt's metadata does not name them; see `score.process.steps`."""
     aggregate: str = "min"
     """What makes one number of the scores of steps."""
     labels: tuple[int, ...] | None = None
@@ -67,9 +67,9 @@ class Terms:
         """The request field that says which model; none where whatever is served is meant."""
         return {} if self.model is None else {"model": self.model}
 
-    def cut(self, text: str) -> tuple[str, ...]:
-        """The steps of a solution; the whole as one where nothing separates them."""
-        return split(text, self.steps) if self.separator is not None else (text,)
+    def cut(self, prompt: Prompt, candidate: Candidate) -> tuple[str, ...]:
+        """The steps of a solution."""
+        return steps_of(prompt, candidate, self.steps)
 
     def around(self, prompt: Prompt) -> tuple[str, str]:
         """What the template puts before an answer to a prompt, and what behind it."""
@@ -120,9 +120,10 @@ def chat(ask: Ask, candidate: Candidate) -> list[Message]:
     terms, messages = ask.terms, list(ask.prompt.messages)
     text = candidate.text
     if terms.separator is not None:
-        text = "".join(f"{step.strip()}{terms.separator}" for step in terms.cut(text))
-    if terms.system is not None and not any(message.get("role") == "system" for message in messages):
-        messages.insert(0, {"role": "system", "content": terms.system})
+        text = "".join(f"{step.strip()}{terms.separator}" for step in terms.cut(ask.prompt, candidate))
+    if terms.system is not None:
+        own = [message for message in messages if message.get("role") != "system"]
+        messages = [{"role": "system", "content": terms.system}, *own]
     answer: dict[str, Any] = {"role": "assistant", "content": text}
     if messages and messages[-1].get("role") == "assistant":
         answer["content"] = f"{text_of(messages.pop())}{text}"
