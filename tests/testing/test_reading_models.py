@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from bon.score.process import ProcessReward
 from bon.score.reward import RewardModel
 from bon.testing import pool_of
-from bon.testing.checkpoints import save_tiny_reward_model
+from bon.testing.checkpoints import save_tiny_process_model, save_tiny_reward_model
 from bon.testing.examine import examine_scorer
 
 pytest.importorskip("torch")
@@ -21,6 +22,15 @@ async def test_a_reward_model_passes_every_check(family: str, tmp_path: Path) ->
     scorer.close()
     assert len(findings) == 11
     assert {finding.verdict for finding in findings} == {"yes"}, findings
+
+
+async def test_a_process_reward_model_passes_every_check(tmp_path: Path) -> None:
+    scorer = ProcessReward(save_tiny_process_model(tmp_path))
+    findings = {finding.check: finding async for finding in examine_scorer(scorer)}
+    scorer.close()
+    assert len(findings) == 12
+    assert {finding.verdict for finding in findings.values()} == {"yes"}, findings
+    assert "got 3, 3, 3 scores" in findings["a score for every step"].detail
 
 
 async def test_what_a_model_that_attends_to_eight_tokens_does_not_see_is_not_called_sound(tmp_path: Path) -> None:

@@ -10,7 +10,14 @@ from typing import Any
 from bon.errors import UsageError
 from bon.models.transformers import load_language_model, quiet
 
-__all__ = ["save_tiny_adapter", "save_tiny_gguf", "save_tiny_model", "save_tiny_reward_model", "tiny_tokenizer"]
+__all__ = [
+    "save_tiny_adapter",
+    "save_tiny_gguf",
+    "save_tiny_model",
+    "save_tiny_process_model",
+    "save_tiny_reward_model",
+    "tiny_tokenizer",
+]
 
 _SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 _TEMPLATE = (
@@ -102,6 +109,25 @@ def save_tiny_reward_model(
         torch.manual_seed(seed)
         AutoModelForSequenceClassification.from_config(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    return Path(folder)
+
+
+def save_tiny_process_model(folder: str | Path, family: str = "qwen2", *, seed: int = 0, context: int = 4096) -> Path:
+    """Save a process reward model with random weights as `bon train prm` writes one; returns the folder."""
+    import torch
+    from transformers import AutoModel
+
+    from bon.models.heads import make_head, save_head
+    from bon.models.own import HEAD, Manifest, write_manifest
+
+    tokenizer, config = _tiny(family, context=context)
+    with quiet(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        AutoModel.from_config(config).save_pretrained(folder)
+        save_head(Path(folder) / HEAD, make_head("linear", size=config.hidden_size))
+    tokenizer.save_pretrained(folder)
+    manifest = Manifest(kind="prm", base=".", adapted="full", head="linear", separator="\n\n", loss="bce")
+    write_manifest(Path(folder), manifest)
     return Path(folder)
 
 
