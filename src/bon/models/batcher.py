@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Generic, TypeVar
+from weakref import WeakSet
 
 from bon.errors import ModelError
 
@@ -42,6 +43,7 @@ class Batcher(Generic[I, O]):
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"bon-{name}")
         self._lock = Lock()
         self._waiting: list[_Call[I, O]] = []
+        self._watched: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
         self._closed = False
 
     async def __call__(self, items: Sequence[I]) -> list[O]:
@@ -53,7 +55,10 @@ class Batcher(Generic[I, O]):
             if self._closed:
                 raise ModelError(f"{self._name} is closed: make a new one")
             self._waiting.append(call)
-        self._when_quiet(len(self._waiting), _QUIET_TURNS)
+            first = (loop := asyncio.get_running_loop()) not in self._watched
+            self._watched.add(loop)
+        if first:
+            loop.call_soon(self._when_quiet, loop, 0, _QUIET_TURNS)
         return await asyncio.wrap_future(call.done)
 
     def close(self) -> None:
@@ -66,17 +71,17 @@ class Batcher(Generic[I, O]):
                 call.done.set_exception(ModelError(f"{self._name} was closed before its turn"))
         self._thread.shutdown()
 
-    def _when_quiet(self, seen: int, turns: int) -> None:
-        """Have the thread take a turn when no call has come for some turns of the running loop."""
+    def _when_quiet(self, loop: asyncio.AbstractEventLoop, seen: int, turns: int) -> None:
+        """Have the thread take a turn when no call has come for some turns of the loop that this runs in."""
         with self._lock:
             waiting = len(self._waiting)
-            if self._closed or not waiting:
-                return  # the thread has taken them already, or nobody will
-            if waiting == seen and turns == 0:
-                self._thread.submit(self._turn)
+            quiet = waiting == seen
+            if self._closed or not waiting or (quiet and not turns):
+                self._watched.discard(loop)
+                if waiting and not self._closed:
+                    self._thread.submit(self._turn)
                 return
-        turns = turns - 1 if waiting == seen else _QUIET_TURNS
-        asyncio.get_running_loop().call_soon(self._when_quiet, waiting, turns)
+        loop.call_soon(self._when_quiet, loop, waiting, turns - 1 if quiet else _QUIET_TURNS)
 
     def _turn(self) -> None:
         """Compute what waits. Runs in the thread."""
