@@ -26,7 +26,6 @@ def _make(spec: Spec, builder: Builder) -> RewardModel:  # noqa: ARG001
             f"{spec.text!r} names no reward model: rm:FOLDER, rm:OWNER/NAME, or one of "
             f"{', '.join(aliases('rm'))} (`bon list scorers`)"
         )
-    known = alias_of("rm", spec.target)
     given = known_options(spec, *_LOADING, *_OWN)
 
     def part(function: Callable[..., Any], *names: str) -> dict[str, Any]:
@@ -36,9 +35,8 @@ def _make(spec: Spec, builder: Builder) -> RewardModel:  # noqa: ARG001
     options, own = part(Options, *_LOADING), part(RewardModel, *_OWN)
     if own.get("tokens", 1) < 1:
         raise SpecError(f"{spec.text!r}: tokens is how many are read at a time, 1 or more, not {own['tokens']!r}")
-    source = known.id if known else spec.target
     try:
-        return RewardModel(source, name=spec.options.get("name", spec.name), options=Options(**options), **own)
+        return RewardModel(spec.target, name=spec.options.get("name", spec.name), options=Options(**options), **own)
     except ModelError as error:
         raise SpecError(f"{spec.text!r}: {error}") from error
 

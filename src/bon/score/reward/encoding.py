@@ -16,9 +16,10 @@ __all__ = ["answered", "as_text", "conversation", "last_real", "plain", "spells_
 def conversation(messages: Sequence[Message], answer: str) -> tuple[Message, ...]:
     """The chat with the answer as its last message; an answer that an assistant has begun is continued.
 
-    Raises ScoreError for content that is not text.
+    Halves of surrogate pairs, which no tokenizer takes, become "?". Raises ScoreError for content that is not text.
     """
     chat = [_text_only(message) for message in messages]
+    answer = _whole(answer)
     if chat and chat[-1].get("role") == "assistant":
         return (*chat[:-1], {**chat[-1], "content": f"{chat[-1]['content']}{answer}"})
     return (*chat, {"role": "assistant", "content": answer})
@@ -40,9 +41,10 @@ def answered(tokenizer: Any, messages: Sequence[Message], answer: str) -> tuple[
             rendered = str(tokenizer.apply_chat_template(list(chat), tokenize=False, add_generation_prompt=False))
         except Exception as error:  # a template is a program that comes with the model: it may raise anything
             raise ScoreError(f"the chat template refuses {[m.get('role') for m in chat]!r}: {error}") from error
-    if not spells_special(tokenizer, answer):
+    said = str(chat[-1]["content"])
+    if not spells_special(tokenizer, said):
         return tuple(encode_chat(tokenizer, rendered))
-    before, found, after = rendered.rpartition(answer.strip())
+    before, found, after = rendered.rpartition(said.strip())
     if not found:
         raise ScoreError("the answer spells special tokens of the reward model, and its chat template rewrites it")
     end: list[int] = tokenizer(after, add_special_tokens=False)["input_ids"]
@@ -89,4 +91,8 @@ def _text_only(message: Message) -> Mapping[str, Any]:
         kinds = {str(part.get("type")) for part in content} - {"text"}
         if kinds:
             raise ScoreError(f"a reward model reads text, and this chat holds {', '.join(sorted(kinds))}")
-    return {**message, "content": text_of(message)}
+    return {**message, "content": _whole(text_of(message))}
+
+
+def _whole(text: str) -> str:
+    return text.encode(errors="replace").decode()

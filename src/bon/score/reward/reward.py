@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from bon.errors import MissingExtra, ModelError, ScoreError
+from bon.errors import ModelError, ScoreError
+from bon.models.resident import Resident
 from bon.models.stamp import stamp
 from bon.score.reward.aliases import Alias, alias_of
 from bon.score.reward.domain import domain_of
@@ -20,7 +21,6 @@ from bon.score.reward.pairs import pair_scores
 from bon.types import Message, Pool, Prompt, Score, Usage
 
 if TYPE_CHECKING:
-    from bon.models.batcher import Batcher
     from bon.models.reading import Reader, Row
 
 __all__ = ["RewardModel"]
@@ -39,12 +39,18 @@ class _Outcome:
     tokens: int = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Loaded:
+    judge: Judge
+    reader: Reader
+
+
 def _stderr(line: str) -> None:
     sys.stderr.write(f"bon: {line}\n")
 
 
 class RewardModel:
-    """Scores candidates with a reward model: a folder, or an id that can be fetched.
+    """Scores candidates with a reward model: a folder, an id that can be fetched, or a short name of one.
 
     Nothing is loaded before the first score is asked for; then everything heavy happens in one thread of its own,
     where whatever candidates wait at a time, of whichever prompts, are read together: what they share is read once.
@@ -66,9 +72,9 @@ class RewardModel:
         tokens: int | None = None,
         say: Callable[[str], None] = _stderr,
     ) -> None:
-        self.source = str(source)
         self.name = name or f"rm:{source}"
-        self._known: Alias | None = alias_of("rm", self.source)
+        self._known: Alias | None = alias_of("rm", str(source))
+        self.source = self._known.id if self._known else str(source)
         self._family = named_family(family).name if family is not None else None
         self._options = options or Options()
         if self._known is not None and self._options.max_length is None:
@@ -76,12 +82,9 @@ class RewardModel:
         self._tokens = tokens
         self._say = say
         self._warned = False
-        self._closed = False
         self._pairwise: bool | None = None
         self._judge: Judge | None = None
-        self._reader: Reader | None = None
-        self._failed: ModelError | MissingExtra | None = None
-        self._batcher: Batcher[Item, _Outcome] | None = None
+        self._model: Resident[_Loaded, Item, _Outcome] = Resident(self._load, self._work, name=self.name)
 
     @property
     def pointwise(self) -> bool:
@@ -93,11 +96,14 @@ class RewardModel:
     @property
     def identity(self) -> dict[str, Any]:
         """What tells its scores from those of other models; see `score.cached`."""
+        options = {key: value for key, value in asdict(self._options).items() if value is not None}
+        if self._options.template is not None:
+            options["template"] = stamp(self._options.template)
         return {
             "kind": "rm",
-            "model": stamp(self.source) if self._is_folder else (self._known.id if self._known else self.source),
+            "model": stamp(self.source) if self._is_folder else self.source,
             "family": self._family,
-            **{key: value for key, value in asdict(self._options).items() if value is not None},
+            **options,
         }
 
     async def __call__(self, pool: Pool) -> Sequence[Score]:
@@ -105,7 +111,7 @@ class RewardModel:
         began = time.monotonic()
         texts = {i: c.text for i, c in enumerate(pool.candidates) if c.text or not c.tool_calls}
         asked = self._items(pool.prompt, texts)
-        outcomes = dict(zip(asked, await self._read(list(asked.values())), strict=True))
+        outcomes = dict(zip(asked, await self._model(list(asked.values())), strict=True))
         seconds = time.monotonic() - began
         if self.pointwise:
             scores = {i: _score(outcomes[i,], seconds) for i in texts}
@@ -133,15 +139,9 @@ class RewardModel:
 
     def close(self) -> None:
         """Let go of the model: its memory goes back to the device and to the system. Closing twice is fine."""
-        self._closed = True
-        batcher, self._batcher = self._batcher, None
-        if batcher is not None:
-            batcher.close()
-            if self._judge is not None:
-                from bon.models.loading import release
-
-                self._judge = self._reader = None
-                release()
+        self._judge = None  # before the memory is given back, which this would hold
+        self._model.close()
+        self._judge = None  # it may have been loading
 
     @property
     def _is_folder(self) -> bool:
@@ -164,25 +164,14 @@ class RewardModel:
             return {(i,): (prompt.messages, (text,)) for i, text in texts.items()}
         return {(i, j): (prompt.messages, (texts[i], texts[j])) for i in texts for j in texts if i != j}
 
-    async def _read(self, items: Sequence[Item]) -> list[_Outcome]:
-        if self._closed:
-            raise ModelError(f"{self.name} is closed: make a new one")
-        if not items:
-            return []
-        if self._batcher is None:
-            from bon.models.batcher import Batcher
-
-            self._batcher = Batcher(self._work, name="bon-rm")
-        return await self._batcher(items)
-
-    def _work(self, items: Sequence[Item]) -> list[_Outcome]:
-        """Encode, read and judge. Runs in the batcher's thread."""
-        judge, reader = self._loaded()
+    def _work(self, model: _Loaded, items: Sequence[Item]) -> list[_Outcome]:
+        """Encode, read and judge. Runs in the model's thread."""
+        judge = model.judge
         if judge.pairwise and len(items[0][1]) == 1:
             reason = "the model compares answers, and was given one at a time: add family=pairrm to its spec"
             return [_Outcome(reason=reason)] * len(items)
         rows = [self._row(judge, item) for item in items]
-        states = iter(reader.read([row for row in rows if not isinstance(row, _Outcome)]))
+        states = iter(model.reader.read([row for row in rows if not isinstance(row, _Outcome)]))
         return [
             row if isinstance(row, _Outcome) else _Outcome(verdict=judge.judge(next(states)), tokens=len(row.ids))
             for row in rows
@@ -200,24 +189,14 @@ class RewardModel:
             )
         return row
 
-    def _loaded(self) -> tuple[Judge, Reader]:
-        if self._failed is not None:
-            raise self._failed  # it would fail again, and every caller that waits would try
-        if self._judge is None or self._reader is None:
-            try:
-                self._judge, self._reader = self._load()
-            except (ModelError, MissingExtra) as error:
-                self._failed = error
-                raise
-        return self._judge, self._reader
-
-    def _load(self) -> tuple[Judge, Reader]:
+    def _load(self) -> _Loaded:
+        """Runs in the model's thread."""
         from bon.models.reading import TOKENS, Reader
 
         checkpoint = checkpoint_of(self.source, revision=self._options.revision)
         family = family_of(checkpoint, self._family)
-        judge = family.load(checkpoint, self._options)
-        return judge, Reader(judge.backbone, tokens=self._tokens or TOKENS)
+        self._judge = judge = family.load(checkpoint, self._options)
+        return _Loaded(judge=judge, reader=Reader(judge.backbone, tokens=self._tokens or TOKENS))
 
     def _warn(self, prompt: Prompt) -> None:
         """Say once that the model was trained on other things than it is asked about."""
