@@ -92,7 +92,7 @@ PROCESS = Kind(
         f"steps=NAME (how a text is cut: {', '.join(SPLITTERS)}, or module:function of yours; without it as the "
         "model's format has it), threshold=0.5 (a step below it is wrong: the part first_error), dtype=bfloat16, "
         "device=cuda (or auto: spread over all), revision=COMMIT, tokens=N (read at a time, bounds the memory), "
-        "max_length=N (tokens of a row), template=FILE (a chat template), family=NAME (where the files do not tell; one of "
+        "max_length=N (tokens of a row), template=FILE (a chat template), family=NAME (where files do not tell; one of "
         f"{', '.join(FORMATS)}). Nothing is loaded before the first score."
     ),
 )

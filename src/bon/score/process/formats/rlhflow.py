@@ -36,26 +36,30 @@ def _load(checkpoint: Checkpoint, options: Options) -> Critic:
     plus, minus = (tokenizer(sign, add_special_tokens=False)["input_ids"][-1] for sign in "+-")
 
     def encode(messages: Sequence[Message], steps: Sequence[str]) -> Row:
-        return joined(_pieces(tokenizer, problem_of(messages), steps))
+        return joined(_pieces(tokenizer, problem_of(messages), steps, plus))
 
     judge = plus_against_minus(checkpoint, backbone, plus=plus, minus=minus)
     return Critic(backbone=backbone, encode=encode, judge=judge, limit=limit_of(backbone, options), steps="auto")
 
 
-def _pieces(tokenizer: Any, problem: str, steps: Sequence[str]) -> Iterator[Piece]:
-    """The chat in pieces, each up to the token that predicts the + or - of a step.
+def _pieces(tokenizer: Any, problem: str, steps: Sequence[str], plus: int) -> Iterator[Piece]:
+    """The chat in pieces, each up to the token before the + of a step, and that +.
 
-    Every earlier step was answered with a +, whatever its score, as in training: all scores come of one reading.
+    Every step is answered with a +, whatever its score, as its authors do: all scores come of one reading.
     """
     chat, before = list[Message](), ""
     for step in steps:
         content = f"{problem} {step.strip()}" if not chat else step.strip()
         content = content.encode(errors="replace").decode()
         chat.append({"role": "user", "content": content})
-        text = render_chat(tokenizer, chat)
+        text = f"{render_chat(tokenizer, chat)}+"
         if not text.startswith(before):
             raise ScoreError("the chat template rewrites earlier turns, so not all steps can be read at once")
-        yield Piece(_ids(tokenizer, text[len(before) :], content), read=True)
+        ids = _ids(tokenizer, text[len(before) :], content)
+        if ids[-1] != plus:
+            raise ScoreError("the tokenizer merges the + with what stands before it: it is another model's")
+        yield Piece(ids[:-1], read=True)
+        yield Piece([plus])
         chat.append({"role": "assistant", "content": "+"})
         before = text
 
