@@ -8,14 +8,14 @@ from typing import Any
 
 from bon.errors import ModelError
 from bon.models.cache import cache_directory, locked, replacing
-from bon.models.gguf import Progress
+from bon.models.gguf import Progress, read_header
 from bon.models.loading import libraries, quiet
 from bon.models.pull import pull
 from bon.models.stamp import stamp
 
 __all__ = ["from_gguf", "resolved"]
 
-_FORMAT = "1"
+_FORMAT = "2"
 """Of the folder: another number makes it anew."""
 
 
@@ -83,6 +83,9 @@ def _convert(file: Path, folder: Path) -> None:
             made.generation_config = read.generation_config
         made.save_pretrained(str(folder))
         tokenizer.save_pretrained(str(folder))
+    stated = read_header(file).metadata.get("general.license")
+    if isinstance(stated, str):  # where a published model says it, so that whoever trains from it finds it
+        (folder / "README.md").write_text(f"---\nlicense: {stated}\n---\n", encoding="utf-8")
 
 
 def _largest(model: Any) -> float:

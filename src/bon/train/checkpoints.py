@@ -6,15 +6,14 @@ import hashlib
 import os
 import shutil
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from bon.errors import StoreError
+from bon.train.files import as_store_error, whole
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -75,25 +74,17 @@ def save(
     """
     from safetensors.torch import save_file
 
-    final, part = folder / f"step-{step:010}", folder / f"step-{step:010}.part"
-    with _as_store_error(folder):
+    final = folder / f"step-{step:010}"
+    with as_store_error("a checkpoint", folder):
         folder.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(part, ignore_errors=True)
-        try:
+        with whole(final) as part:
             part.mkdir()
             for name, group in tensors.items():
                 save_file({key: value.detach().cpu().contiguous() for key, value in group.items()}, part / name)
             _linked(best or part / WEIGHTS, part / BEST)
             files = {name: _sum(part / name) for name in (*tensors, BEST)}
             (part / _STATE).write_bytes(msgspec.json.encode({**state, "files": files}))
-            for file in part.iterdir():
-                _sync(file)
             shutil.rmtree(final, ignore_errors=True)  # one of this step that was not whole
-            part.replace(final)
-        except BaseException:
-            shutil.rmtree(part, ignore_errors=True)
-            raise
-        _sync(folder)
     for place in folder.glob("step-*"):
         if place != final:
             shutil.rmtree(place, ignore_errors=True)
@@ -113,30 +104,3 @@ def _sum(file: Path) -> str:
         while block := stream.read(_BLOCK):
             digest.update(block)
     return digest.hexdigest()
-
-
-def _sync(path: Path) -> None:
-    """Wait until a file, or the names in a folder, would outlive a power cut."""
-    if path.is_dir():
-        with suppress(OSError):  # systems where a folder cannot be opened
-            handle = os.open(path, os.O_RDONLY)
-            try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
-        return
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
-
-
-@contextmanager
-def _as_store_error(folder: Path) -> Iterator[None]:
-    from safetensors import SafetensorError
-
-    try:
-        yield
-    except (OSError, SafetensorError) as error:
-        raise StoreError(
-            f"no checkpoint can be written to {str(folder)!r}: {error}; what was there before is whole: make room, or "
-            "mend its permissions, and run the same command again, which goes on from there"
-        ) from error

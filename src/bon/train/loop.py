@@ -22,6 +22,7 @@ from bon.store.appending import append
 from bon.store.jsonl import read_jsonl, write_atomic
 from bon.store.plain import canonical
 from bon.train import checkpoints
+from bon.train.files import owned
 from bon.train.order import learning_rate, passes, rows_of, seed_of, steps_an_epoch, steps_in_all
 from bon.train.place import Place, libraries
 from bon.train.recipe import Done, Recipe, Step, Task
@@ -57,7 +58,7 @@ def fit(
     if not task.rows:
         raise UsageError("there are no rows to train on")
     place = Place(device)
-    with place.own_random():
+    with owned(folder) if place.first else nullcontext(), place.own_random():
         return _Run(model, task, recipe, folder, place, identity or {}, progress).to_end()
 
 
@@ -262,10 +263,6 @@ class _Run(Generic[R]):
 
     def _resumed(self) -> bool:
         """Whether the folder has a checkpoint, which it then goes on from."""
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreError(f"cannot make the folder {str(self.folder)!r}: {error.strerror or error}") from error
         self.kept = checkpoints.latest(self.folder)
         if self.kept is not None:
             _require_same(self.kept.state["identity"], self.identity, self.folder)

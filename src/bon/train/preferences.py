@@ -7,8 +7,8 @@ chats, PandaLM, HelpSteer ...): `store.datasets.load` knows them.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import combinations, pairwise
 from typing import Literal, TypeAlias
 
@@ -44,8 +44,10 @@ class Preferences:
     """Pairs, and what of the data gave none."""
 
     pairs: tuple[Pair, ...]
-    left_out: dict[str, int]
+    left_out: Mapping[str, int] = field(default_factory=dict)
     """Why -> how many pools."""
+    source: str = ""
+    """Where they came from, for people."""
 
 
 def preferences(

@@ -11,7 +11,7 @@ from bon.errors import UsageError
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Done", "Objective", "Recipe", "Step", "Task"]
+__all__ = ["Done", "Hook", "Objective", "Reading", "Recipe", "Step", "Task"]
 
 R = TypeVar("R")
 
@@ -105,6 +105,15 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What a progress hook is told while hidden states are read, before the first step."""
+
+    done: int
+    """Rows that were read."""
+    rows: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
     """What became of a training; the model has the best weights it saw."""
 
@@ -120,3 +129,7 @@ class Done:
     """The same after `best_step`."""
     loss: float | None
     """The training loss of the last step."""
+
+
+Hook: TypeAlias = Callable[[Step | Reading], None]
+"""What is told how a training comes on."""

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from bon.errors import StoreError
 from bon.models.loading import quiet
 from bon.models.own import HEAD, MANIFEST, Manifest, write_manifest
+from bon.train.files import as_store_error, sync, whole
 from bon.train.starting import Setup, Start
 
 __all__ = ["TRAINING", "manifest_of", "save_folder"]
 
 TRAINING = "training"
 """Where in the folder a training keeps its checkpoints and what it measured while it was under way."""
-_PART = ".result.part"
 
 
 def manifest_of(
@@ -47,9 +43,9 @@ def save_folder(folder: Path, start: Start, *, model: Any, head: Any, manifest: 
     """
     from bon.models.heads import save_head
 
-    part = folder / _PART
-    with _as_store_error(folder):
-        shutil.rmtree(part, ignore_errors=True)
+    for left in folder.glob("result*"):  # by one that was stopped here
+        shutil.rmtree(left, ignore_errors=True)
+    with as_store_error("the model", folder), whole(folder / "result") as part:
         part.mkdir(parents=True)
         save_head(part / HEAD, head)
         if manifest.adapted != "head":
@@ -57,12 +53,11 @@ def save_folder(folder: Path, start: Start, *, model: Any, head: Any, manifest: 
                 _save_model(part, start, model, manifest)
         (part / "README.md").write_text(card, encoding="utf-8")  # peft has written one of its own
         write_manifest(part, manifest)
-        for file in part.iterdir():
-            with file.open("rb+") as written:
-                os.fsync(written.fileno())
-        for file in sorted(part.iterdir(), key=lambda file: file.name == MANIFEST):
+    with as_store_error("the model", folder):
+        for file in sorted((folder / "result").iterdir(), key=lambda file: file.name == MANIFEST):
             file.replace(folder / file.name)
-        part.rmdir()
+        (folder / "result").rmdir()
+        sync(folder)
 
 
 def _save_model(folder: Path, start: Start, model: Any, manifest: Manifest) -> None:
@@ -74,17 +69,3 @@ def _save_model(folder: Path, start: Start, model: Any, manifest: Manifest) -> N
         plain = model.merge_and_unload(safe_merge=True) if hasattr(model, "merge_and_unload") else model
         plain.save_pretrained(str(folder))
     start.backbone.tokenizer.save_pretrained(str(folder))
-
-
-@contextmanager
-def _as_store_error(folder: Path) -> Iterator[None]:
-    from safetensors import SafetensorError
-
-    try:
-        yield
-    except (OSError, SafetensorError) as error:
-        shutil.rmtree(folder / _PART, ignore_errors=True)
-        raise StoreError(
-            f"the model cannot be saved to {str(folder)!r}: {error}; make room, or mend its permissions, and run the "
-            "same command again: the training itself is kept"
-        ) from error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -10,6 +12,8 @@ from bon.errors import UsageError
 from bon.models.own import MANIFEST, Manifest, read_manifest
 
 __all__ = ["Setup", "Start", "start"]
+
+_LICENCE = re.compile(r"\A---\n(?:(?!---).*\n)*?license:[ ]*(\S.*)\n")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +34,8 @@ class Setup:
     """Of the LoRA adapters (Hu et al. 2021); their alpha is twice that."""
     max_length: int | None = None
     """Most tokens of a row; longer ones are left out and counted. None: what the model has positions for."""
+    device: str | None = None
+    """A torch device, or "auto" to spread a model over all of them; None: a GPU where there is one."""
     checkpointing: bool = False
     """Whether activations are computed twice rather than kept: a third slower, in far less memory."""
 
@@ -57,11 +63,11 @@ class Start:
     """Most tokens of a row."""
     merge: bool
     """Whether a LoRA adapter is merged when it is saved, since nothing else could load what it lies on."""
+    licence: str | None
+    """The base's own, where its folder says it."""
 
 
-def start(
-    setup: Setup, *, kind: Literal["rm", "prm"], outputs: int, precision: str, device: str | None, seed: int
-) -> Start:
+def start(setup: Setup, *, kind: Literal["rm", "prm"], outputs: int, precision: str, seed: int) -> Start:
     """Load what `setup` names; a fresh head follows from the seed.
 
     Weights that are trained are float32; a frozen base has the dtype `precision`. Raises ModelError where the model
@@ -76,14 +82,14 @@ def start(
 
     dtype = "float32" if setup.adapt == "full" else precision
     if setup.init is None:
-        backbone = load_backbone(resolved(setup.base), dtype=dtype, device=device, revision=setup.revision)
+        backbone = load_backbone(resolved(setup.base), dtype=dtype, device=setup.device, revision=setup.revision)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             head = make_head(setup.head, size=_width(backbone.model), outputs=outputs, bias=True)
         base, revision, known = setup.base, setup.revision, None
     else:
         known = _fitting(setup.init, kind, outputs)
-        backbone = load_base(setup.init, known, dtype=dtype, device=device)
+        backbone = load_base(setup.init, known, dtype=dtype, device=setup.device)
         head = load_head(setup.init)
         unchanged = known.adapted == "head"
         base = known.base if unchanged else str(setup.init.resolve())
@@ -95,8 +101,17 @@ def start(
         head=head.to(backbone.model.device),
         kind=known.head if known else setup.head,
         limit=min((n for n in (setup.max_length, backbone.context) if n is not None), default=None),
+        licence=_licence(Path(backbone.name)),
         merge=base == "local" or base.startswith("gguf:") or (known is not None and known.adapted == "lora"),
     )
+
+
+def _licence(folder: Path) -> str | None:
+    """What the front matter of a model card (README.md) says."""
+    with suppress(OSError, UnicodeDecodeError):
+        found = _LICENCE.search((folder / "README.md").read_text(encoding="utf-8"))
+        return found[1].strip("\"' ") if found else None
+    return None
 
 
 def _fitting(init: Path, kind: str, outputs: int) -> Manifest:
