@@ -289,6 +289,14 @@ class Pool:
         """The values of one scorer, shape `(n,)`. Raises KeyError for a scorer this pool does not have."""
         return tuple(score.value for score in self.scores[by])
 
+    def only(self, places: Sequence[int]) -> Pool:
+        """The pool of the candidates at these places, in their order, with their scores; failures stay as they are."""
+        return replace(
+            self,
+            candidates=tuple([self.candidates[place] for place in places]),
+            scores={name: tuple([scores[place] for place in places]) for name, scores in self.scores.items()},
+        )
+
     def with_scores(self, by: str, scores: Sequence[Score]) -> Pool:
         """This pool with one scorer's scores set. Raises ValueError unless there is one a candidate."""
         return replace(self, scores={**self.scores, by: tuple(scores)})

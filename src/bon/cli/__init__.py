@@ -27,6 +27,7 @@ _COMMANDS = {
     "eval": ("bon.cli.eval", "Say what best-of-N bought, at every k, from pools that are there."),
     "compare": ("bon.cli.compare", "Compare one greedy answer with the best of N, on the same prompts."),
     "report": ("bon.cli.report", "Write a page of HTML about pools: charts, tables, a browser of prompts."),
+    "export": ("bon.cli.export", "Write pools as rows to train on, with TRL's names of columns."),
     "bench": ("bon.cli.bench", "Measure scorers on benchmarks of reward models and judges."),
     "list": ("bon.cli.listing", "List generators, scorers, selectors, budgets, extractors and converters."),
     "show": ("bon.cli.show", "Say all there is to say about one spec."),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -77,16 +77,9 @@ def labelled(temperature: float) -> str:
     return f"temperature {temperature:g}"
 
 
-def side(pool: Pool, variation: str) -> tuple[list[int], Pool]:
-    """The candidates of one variation: their places in the pool, and a pool of them alone with their scores."""
-    places = [place for place, candidate in enumerate(pool.candidates) if candidate.variation == variation]
-    part = replace(
-        pool,
-        candidates=tuple(pool.candidates[place] for place in places),
-        scores={name: tuple(scores[place] for place in places) for name, scores in pool.scores.items()},
-        failures=(),
-    )
-    return places, part
+def side(pool: Pool, variation: str) -> Pool:
+    """The candidates of one variation, with their scores."""
+    return pool.only([place for place, candidate in enumerate(pool.candidates) if candidate.variation == variation])
 
 
 def against(
@@ -126,11 +119,11 @@ def versus(pools: Sequence[Pool], *, by: str, gold: str, temperature: float, k: 
     clusters: list[int] = []
     costs: list[tuple[float | None, float | None, float | None, float | None]] = []
     for pool in pools:
-        found = _compared(side(pool, GREEDY)[1], side(pool, label)[1], by=by, gold=gold, k=k)
+        found = _compared(side(pool, GREEDY), side(pool, label), by=by, gold=gold, k=k)
         if found is not None:
             rows.append(found)
             clusters.append(cluster_of(pool))
-            costs.append(_costs(side(pool, GREEDY)[1], side(pool, label)[1], k))
+            costs.append(_costs(side(pool, GREEDY), side(pool, label), k))
     table = np.array(rows, dtype=np.float64).reshape(-1, 4)
     several = len(set(clusters)) > 1
     means = table.mean(axis=0).tolist() if rows else [0.0] * 4
@@ -165,7 +158,7 @@ def warmth_of(pools: Sequence[Pool], temperature: float, by: str) -> Warmth:
     values: list[float] = []
     draws = 0
     for pool in pools:
-        _, part = side(pool, labelled(temperature))
+        part = side(pool, labelled(temperature))
         if part.candidates:
             draws += len(part)
             shares.append(len({candidate.text for candidate in part.candidates}) / len(part))

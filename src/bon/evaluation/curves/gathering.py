@@ -15,7 +15,7 @@ from bon.evaluation.curves.sheet import UNITS, Costs, Floats, Sheet
 from bon.evaluation.curves.subsampling import Rule, subsampled
 from bon.evaluation.items import cluster_of
 from bon.select import gold_of, voters
-from bon.types import Candidate, Failure, Pool, Score, Usage
+from bon.types import Candidate, Pool, Score, Usage
 
 __all__ = ["Gatherer"]
 
@@ -193,13 +193,7 @@ def _by_maker(pool: Pool) -> dict[str, Pool]:
 
 def _of_maker(pool: Pool, maker: str) -> Pool:
     places = [place for place, candidate in enumerate(pool.candidates) if candidate.generator == maker]
-    failures: list[Failure] = [failure for failure in pool.failures if failure.by == maker]
-    return replace(
-        pool,
-        candidates=tuple(pool.candidates[place] for place in places),
-        scores={name: tuple(scores[place] for place in places) for name, scores in pool.scores.items()},
-        failures=tuple(failures),
-    )
+    return replace(pool.only(places), failures=tuple(failure for failure in pool.failures if failure.by == maker))
 
 
 def _number(value: float | None) -> float:

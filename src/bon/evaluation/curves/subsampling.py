@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
@@ -44,7 +44,7 @@ def subsampled(
     gold = np.asarray(truth, dtype=np.float64)
     found: dict[tuple[str, str], dict[int, float]] = {}
     for k in sorted({size for size in sizes if size <= n}):
-        subsets = [(list(places), _part(pool, places)) for places in _subsets(pool.prompt.id, n, k)]
+        subsets = [(list(places), pool.only(places)) for places in _subsets(pool.prompt.id, n, k)]
         for rule in rules:
             for scorer in scorers if rule.scored else ("",):
                 selector = rule.make(scorer)
@@ -61,11 +61,3 @@ def _subsets(seed: str, n: int, k: int) -> Iterator[Sequence[int]]:
     rng = np.random.default_rng(int.from_bytes(digest[:8], "big"))
     for _ in range(_SUBSETS):
         yield np.sort(rng.choice(n, size=k, replace=False)).tolist()
-
-
-def _part(pool: Pool, places: Sequence[int]) -> Pool:
-    return replace(
-        pool,
-        candidates=tuple(pool.candidates[place] for place in places),
-        scores={name: tuple(scores[place] for place in places) for name, scores in pool.scores.items()},
-    )
