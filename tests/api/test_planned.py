@@ -23,6 +23,8 @@ from bon.registry import BuiltScorer
 from bon.registry.undrawn import Undrawn
 from bon.score import cascade, heuristic, weighted
 from bon.score.judge import BriefForm, Conduct, Judge, gallery
+from bon.score.remote import RemoteScorer
+from bon.transport import Endpoint
 from bon.types import Candidate, Failure, Pool, Prompt, Score, Spent, Usage, as_messages
 
 CHEAP = Undrawn(name="cheap", defaults={"max_tokens": 100}, price=Price(prompt=1e-6, completion=2e-6))
@@ -283,6 +285,27 @@ def test_what_judges_ask_is_counted_and_priced(name: str, conduct: dict[str, int
     assert planned.most.money is not None
     assert without.most.money is not None
     assert planned.most.money > without.most.money + 0.001 * calls
+
+
+def test_what_endpoints_that_score_are_asked_is_counted_and_priced() -> None:
+    price = Price(prompt=1e-6, completion=0.0)
+    prompt = _prompt(max_tokens=100)
+    work: list[tuple[Prompt, Pool | None]] = [(prompt, None)]
+    without = plan(work, generator=CHEAP, budget=FOUR)
+    each, together = (RemoteScorer(Endpoint("http://127.0.0.1:9"), price=price, pointwise=one) for one in (True, False))
+    planned = {s.pointwise: plan(work, generator=CHEAP, budget=FOUR, scorers={"s": s}) for s in (each, together)}
+    for scorer in (each, together):
+        scorer.close()
+    assert (planned[True].verdicts, planned[False].verdicts) == (4, 1)
+    for found in planned.values():
+        assert found.most is not None
+        assert without.most is not None
+        assert found.most.money is not None
+        assert without.most.money is not None
+        assert found.most.completion_tokens == without.most.completion_tokens
+        read = found.most.prompt_tokens - without.most.prompt_tokens
+        assert read >= 4 * 100
+        assert found.most.money == pytest.approx(without.most.money + read * 1e-6)
 
 
 def test_judges_inside_combinations_are_counted_as_often_as_they_would_be_asked() -> None:

@@ -1,4 +1,4 @@
-"""The judges among scorers: what they would ask about candidates that are not drawn yet, and who they are; pure."""
+"""The judges and endpoints among scorers: what they would be asked about candidates not drawn yet, and who; pure."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from bon.engine.lacking import lacking
-from bon.protocols import Generator, Scorer
+from bon.protocols import Scorer
 from bon.score.judge import Judge
+from bon.score.remote import RemoteScorer
 from bon.types import Pool, Prompt
 
 __all__ = ["Asking", "asked", "marks"]
@@ -22,14 +23,15 @@ _BYTES_A_TOKEN = 4
 class Asking:
     """Questions of one kind to one model."""
 
-    model: Generator
+    model: Any
+    """The generator, or the endpoint that scores: its name, defaults and price are read."""
     prompt: Prompt
     """Such a question, about candidates as long as they may be."""
     calls: int
 
 
 def asked(scorers: Mapping[str, Scorer], pool: Pool, more: int, *, most_tokens: int) -> Iterator[Asking]:
-    """What the judges among scorers would ask about a pool of which `more` candidates are drawn.
+    """What the judges and endpoints among scorers would ask about a pool of which `more` candidates are drawn.
 
     `most_tokens` is how long these may be, at 4 bytes a token. A pointwise judge is asked about those that it has not
     scored, another one about all, where there are any.
@@ -48,6 +50,13 @@ def _of(scorer: Any, prompt: Prompt, n: int, tokens: int) -> Iterator[Asking]:
             messages = scorer.form.messages(prompt, ["x" * (_BYTES_A_TOKEN * tokens)] * shown)
             request = {"max_tokens": scorer.conduct.max_tokens}
             yield Asking(model=scorer.generator, prompt=Prompt(id="", messages=messages, request=request), calls=calls)
+        return
+    if isinstance(scorer, RemoteScorer):
+        shown = 1 if scorer.pointwise else n
+        answers = [{"role": "assistant", "content": "x" * (_BYTES_A_TOKEN * tokens)}] * shown
+        read = Prompt(id="", messages=(*prompt.messages, *answers), request={"max_tokens": 0})  # it writes nothing
+        if n:
+            yield Asking(model=scorer, prompt=read, calls=n // shown)
         return
     dear = getattr(scorer, "dear", {})
     for name, member in _inside(scorer).items():

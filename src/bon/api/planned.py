@@ -81,7 +81,8 @@ class Planned:
     most: Load | None
     """If it lets each go on as long as it may; None where nothing says how long that is."""
     verdicts: int = 0
-    """Calls of judges among those of `most`, if all candidates differ; one that cannot be read is asked for again."""
+    """Calls of judges, and of endpoints that score, among those of `most`, if all candidates differ; a verdict that
+    cannot be read is asked for again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +108,8 @@ def plan(
 ) -> Planned:
     """What is to be drawn for prompts (their request written out), each with the pool that there is of it.
 
-    What judges among `scorers` would ask is counted too, as if all candidates were different and as long as they may.
+    What judges and endpoints among `scorers` would be asked is counted too, as if all candidates were different and as
+    long as they may.
     """
     prompts = done = drawn = verdicts = 0
     least, most = Load(), Load()
@@ -151,7 +153,7 @@ def load_of(generator: Generator, prompt: Prompt, indices: Sequence[int]) -> tup
 
 
 def _judging(scorers: Mapping[str, Scorer], pool: Pool, more: int) -> Load:
-    """What judges take once `more` candidates are drawn."""
+    """What judges and endpoints that score take once `more` candidates are drawn."""
     if not scorers:
         return Load()
     request = pool.prompt.request

@@ -72,7 +72,7 @@ def _lines(planned: Planned, bad: Problems, out: Path) -> Iterator[str]:
         yield f"already in {out}: {planned.drawn:,} candidates; {planned.done:,} prompts need no more"
     yield f"calls: {span('calls')} (a draw each; retries come on top)"
     if planned.verdicts:
-        yield f"  of which judges are asked {planned.verdicts:,}; once more for each verdict that cannot be read"
+        yield f"  of which scorers are asked {planned.verdicts:,}; judges once more for a verdict that cannot be read"
     yield f"prompt tokens: about {span('prompt_tokens')} (an estimate: bytes / 4)"
     yield f"completion tokens: at most {span('completion_tokens')}"
     load = most or least
