@@ -20,10 +20,15 @@ from bon.errors import ModelError
 if TYPE_CHECKING:
     from bon.models.backbone import Backbone
 
-__all__ = ["HEAD", "MANIFEST", "Manifest", "load_base", "read_manifest", "write_manifest"]
+__all__ = ["HEAD", "MANIFEST", "Manifest", "load_base", "load_headless", "read_manifest", "write_manifest"]
 
 MANIFEST, HEAD = "bon_reward.json", "head.safetensors"
 _VERSION = 1
+_TOPS = frozenset(
+    {"lm_head", "embed_out", "score", "classifier", "v_head", "cls", "pooler", "head", "decoder"}
+    | {"lm_predictions", "mask_predictions", "qa_outputs"}
+)
+"""What transformers' models have on top of a backbone, by the name of the module."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,9 +84,22 @@ def load_base(
     folder: str | Path, manifest: Manifest, *, dtype: str | None = None, device: str | None = None
 ) -> Backbone:
     """The backbone of a folder of ours: its own weights, its adapter merged into the base, or the base as it is."""
-    from bon.models.backbone import load_backbone
     from bon.models.from_gguf import resolved
 
     if manifest.adapted == "head":
-        return load_backbone(resolved(manifest.base), dtype=dtype, device=device, revision=manifest.revision)
-    return load_backbone(folder, dtype=dtype, device=device)
+        return load_headless(resolved(manifest.base), dtype=dtype, device=device, revision=manifest.revision)
+    return load_headless(folder, dtype=dtype, device=device)
+
+
+def load_headless(
+    source: str | Path, *, dtype: str | None = None, device: str | None = None, revision: str | None = None
+) -> Backbone:
+    """The backbone of any model, whatever it has on top: that is left where it lies. Raises as `load_backbone` does."""
+    from bon.models.backbone import load_backbone
+    from bon.models.loading import base_and_adapter
+    from bon.models.weights import Weights, folder_of
+
+    base, adapter = base_and_adapter(folder_of(source, revision), None)
+    names = Weights(folder_of(base) if adapter else base)
+    heads = frozenset(name for name in names if _TOPS & {*name.split(".")[:2]})
+    return load_backbone(source, heads=heads, dtype=dtype, device=device, revision=revision)

@@ -21,6 +21,8 @@ __all__ = ["Kept", "Weights", "folder_of"]
 _FETCHED = ("*.json", "*.safetensors", "*.jinja", "*.txt", "*.model", "*.tiktoken")
 """What is fetched of a model on a hub: configuration, weights, templates and tokenizers; no code and no pickles."""
 _BITS = {"BOOL": 8, "F4": 4, "F64": 64, "I64": 64, "U64": 64, "F32": 32, "I32": 32, "U32": 32}
+_OWN = "bon_reward.json"
+"""What makes a folder one that bon trained: it may hold a head alone."""
 _MOST_HEADER = 100 << 20
 
 
@@ -34,7 +36,7 @@ def folder_of(source: str | Path, revision: str | None = None) -> Path:
     if not folder.is_dir():
         refuse_pickles(source if folder == Path(source) else folder)
         folder = _fetched(str(source), revision)
-    if not (folder / ADAPTER).is_file():
+    if not (folder / ADAPTER).is_file() and not (folder / _OWN).is_file():
         refuse_pickles(folder)
     return folder
 

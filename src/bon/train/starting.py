@@ -75,14 +75,13 @@ def start(setup: Setup, *, kind: Literal["rm", "prm"], outputs: int, precision: 
     """
     import torch
 
-    from bon.models.backbone import load_backbone
     from bon.models.from_gguf import resolved
     from bon.models.heads import load_head, make_head
-    from bon.models.own import load_base
+    from bon.models.own import load_base, load_headless
 
     dtype = "float32" if setup.adapt == "full" else precision
     if setup.init is None:
-        backbone = load_backbone(resolved(setup.base), dtype=dtype, device=setup.device, revision=setup.revision)
+        backbone = load_headless(resolved(setup.base), dtype=dtype, device=setup.device, revision=setup.revision)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             head = make_head(setup.head, size=_width(backbone.model), outputs=outputs, bias=True)
