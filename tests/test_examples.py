@@ -142,3 +142,36 @@ def test_the_embedded_model_goes_from_data_to_reward(embedded_model: Path, tmp_p
     )
     assert [row["n"] for row in rows.values()] == [1, 1, 1]
     assert (tmp_path / "learned.toml").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("greedy_vs_best_of_n", ["-n", "3", "--questions", "3"]),
+        ("effect_of_n", ["-n", "4", "--questions", "3"]),
+        ("equal_budget", ["-n", "3", "--questions", "2"]),
+    ],
+)
+def test_what_best_of_n_buys_is_measured_on_the_embedded_model(
+    name: str, arguments: list[str], embedded_model: Path, tmp_path: Path
+) -> None:
+    page = tmp_path / "report.html"
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / f"{name}.py", *arguments, "-o", page, "--json"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=290,
+        env={**os.environ, "BON_MODEL": str(embedded_model)},
+    )
+    found = json.loads(done.stdout)
+    assert "<!doctype html>" in page.read_text(encoding="utf-8")
+    if name == "greedy_vs_best_of_n":
+        assert found["wins"] + found["ties"] + found["losses"] == pytest.approx(1.0)
+    elif name == "effect_of_n":
+        covered = {row["k"]: row["value"] for row in found if row["metric"] == "pass_at_k"}
+        assert sorted(covered) == [1, 2, 4]
+        assert all(row["value"] <= covered[row["k"]] + 1e-12 for row in found if row["metric"] == "best_at_k")
+    else:
+        assert all(row["cost"] <= row["budget"] * (1 + 1e-9) for row in found)
