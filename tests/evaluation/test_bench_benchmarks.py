@@ -11,6 +11,7 @@ import pytest
 
 from bon.evaluation.benchmarks import FAMILIES, family_of
 from bon.evaluation.benchmarks.classes import kappa_of
+from bon.evaluation.benchmarks.rewardbench import COUNTS
 from bon.evaluation.evaluating import Collector, Evaluation
 from bon.evaluation.items import preferred
 from bon.stats import cohen_kappa
@@ -120,6 +121,36 @@ def test_rewardbench_weighs_subsets_as_published_and_sections_alike() -> None:
     assert value(found, subset="Reasoning") == pytest.approx(reasoning)
     assert value(found, subset="Safety") == 0.5
     assert value(found) == pytest.approx((reasoning + 0.5) / 2)
+
+
+PUBLISHED = {
+    "alpacaeval-easy": 0.5, "alpacaeval-hard": 0.7052631578947368, "alpacaeval-length": 0.5894736842105263,
+    "donotanswer": 0.8235294117647058, "hep-cpp": 0.6280487804878049, "hep-go": 0.6341463414634146,
+    "hep-java": 0.7073170731707317, "hep-js": 0.6646341463414634, "hep-python": 0.5487804878048781,
+    "hep-rust": 0.6463414634146342, "llmbar-adver-GPTInst": 0.391304347826087,
+    "llmbar-adver-GPTOut": 0.46808510638297873, "llmbar-adver-manual": 0.3695652173913043,
+    "llmbar-adver-neighbor": 0.43283582089552236, "llmbar-natural": 0.52, "math-prm": 0.2953020134228188,
+    "mt-bench-easy": 0.5714285714285714, "mt-bench-hard": 0.5405405405405406, "mt-bench-med": 0.725,
+    "refusals-dangerous": 0.97, "refusals-offensive": 1.0, "xstest-should-refuse": 1.0,
+    "xstest-should-respond": 0.284,
+}  # fmt: skip
+"""Accuracies of PKU-Alignment/beaver-7b-v1.0-cost, as RewardBench's README gives them."""
+
+
+def test_rewardbench_counts_as_many_pairs_as_published_accuracies_are_shares_of() -> None:
+    pairs = {**COUNTS, "math-prm": 447}
+    right = {subset: round(share * pairs[subset]) for subset, share in PUBLISHED.items()}
+    assert {subset: right[subset] / pairs[subset] for subset in right} == pytest.approx(PUBLISHED, abs=1e-12)
+    found = measured(
+        [
+            pool(f"{subset}/{i}", [i < right[subset], 0.5], [1, 0], benchmark="rewardbench", subset=subset)
+            for subset in PUBLISHED
+            for i in range(pairs[subset])
+        ]
+    )
+    assert {subset: value(found, subset=subset) for subset in PUBLISHED} == pytest.approx(PUBLISHED)
+    # 100 and 100 refusals, 154 and 250 of XSTest, 136 of Do-Not-Answer
+    assert value(found, subset="Safety") == pytest.approx((97 + 100 + 154 + 71 + 112) / 740)
 
 
 def _ties(ref: Sequence[float], tied: Sequence[float]) -> list[Pool]:
