@@ -248,8 +248,20 @@ def test_rm_bench_counts_the_two_halves_of_safety_as_one_domain() -> None:
             one("4", "math", "math", True),
         ]
     )
-    assert value(found) == pytest.approx((0.5 + 1.0) / 2)
-    assert value(found, "hard") == pytest.approx(0.75)
+    assert value(found, subset="safety") == pytest.approx(2 / 3), "its items count alike, not its halves"
+    assert value(found, "hard", "safety") == pytest.approx(2 / 3)
+    assert value(found) == pytest.approx((2 / 3 + 1.0) / 2)
+    assert value(found, "hard") == pytest.approx((2 / 3 + 1.0) / 2)
+
+
+def test_a_tie_in_rm_bench_is_of_the_pair_that_is_as_high() -> None:
+    meta = {"benchmark": "rm-bench", "domain": "chat", "subset": "chat"}
+    found = measured([pool("1", [1, 2, 3, 0.5, 1.5, 2], [1] * 3 + [0] * 3, **meta)])
+    assert {row.metric for row in found.rows if row.ties} == {
+        "accuracy",
+        "hard",
+        "detailed right over markdown wrong",
+    }
 
 
 # Two orders.
