@@ -401,6 +401,23 @@ def test_prmbench_marks_every_step_both_ways() -> None:
     assert value(found, "accuracy of steps") == pytest.approx(4 / 6)
 
 
+def test_prmbench_scores_a_flawless_kind_by_its_right_steps_and_means_the_kinds_of_an_aspect() -> None:
+    def one(id_: str, kind: str, called: Sequence[float], wrong: Sequence[int]) -> Pool:
+        return _steps(id_, called, min(wrong, default=None), benchmark="prmbench", subset=kind, error_steps=list(wrong))
+
+    pools = [
+        one("1", "multi_solutions", [0.9, 0.9, 0.1], []),  # 2 of 3 right steps
+        one("2", "deception", [0.9, 0.1, 0.9], [1]),
+        one("3", "confidence", [0.1, 0.9, 0.9], [1]),  # 1 of 2 right steps, 0 of 1 wrong one
+    ]
+    found = measured(pools)
+    assert value(found, "prm-score", "multi_solutions") == pytest.approx(0.8), "not half of it, for want of wrong steps"
+    assert value(found, "prm-score", "sensitivity") == pytest.approx((0.8 + 1.0) / 2)
+    assert value(found, "prm-score", "soundness") == value(found, "prm-score", "confidence") == pytest.approx(0.25)
+    positive, negative = 2 * 5 / (2 * 5 + 1 + 2), 2 * 1 / (2 * 1 + 2 + 1)
+    assert value(found, "prm-score") == pytest.approx((positive + negative) / 2), "over the steps of all kinds"
+
+
 # Labels that stand by themselves.
 
 
