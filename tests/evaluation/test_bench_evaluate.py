@@ -203,3 +203,11 @@ def test_a_scorer_that_is_always_right_is_not_surely_so() -> None:
     same = bon.evaluate(pairs(6, prompts=1), [known("s", 0.5)]).row()
     assert 0 < (same.value or 0) < 1
     assert (same.low, same.high) == (None, None)
+
+
+def test_verdicts_are_read_anew_when_their_file_has_changed(tmp_path: Path) -> None:
+    rows = [{"id": "a", "prompt": "Q?", "chosen": "good", "rejected": "bad"}]
+    path = tmp_path / "verdicts.jsonl"
+    for scores, expected in ("[1, 0]", 1.0), ("[0.0, 1.0]", 0.0):
+        path.write_text(f'{{"id": "a", "scores": {scores}}}\n')
+        assert bon.evaluate(rows, f"recorded:{path}").row().value == expected
