@@ -50,6 +50,12 @@ def _lines(found: Evaluation) -> Iterator[str]:
         yield ""
         head = ["scorer", "scores", "from the cache", "tokens read", "tokens written", "USD", "seconds"]
         yield from _table(head, [_cost(cost) for cost in found.costs])
+    if found.unscored:
+        yield ""
+        yield "Why answers have no score, the most frequent reasons:"
+        yield ""
+        for why in found.unscored:
+            yield f"- {why.scorer}: {_flat(why.reason) or 'no reason was given'} ({why.count:,} answers)"
     if found.bad:
         yield ""
         yield f"{found.bad} rows could not be used:"
