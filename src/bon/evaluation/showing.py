@@ -55,7 +55,8 @@ def _lines(found: Evaluation) -> Iterator[str]:
         yield "Why answers have no score, the most frequent reasons:"
         yield ""
         for why in found.unscored:
-            yield f"- {why.scorer}: {_flat(why.reason) or 'no reason was given'} ({why.count:,} answers)"
+            answers = "1 answer" if why.count == 1 else f"{why.count:,} answers"
+            yield f"- {why.scorer}: {_flat(why.reason) or 'no reason was given'} ({answers})"
     if found.bad:
         yield ""
         yield f"{found.bad} rows could not be used:"
