@@ -10,6 +10,9 @@ from bon._version import __version__
 if TYPE_CHECKING:
     from bon.api import Result, abest_of_n, best_of_n, close, decide, prompt
     from bon.api.bench import evaluate
+    from bon.api.comparing import compare
+    from bon.api.curves import curves
+    from bon.api.report import report
     from bon.budgets import Fixed, Threshold
     from bon.engine import Plan, run, run_many, score_pool, score_pools
     from bon.errors import BonError, NoCandidates, UsageError
@@ -26,6 +29,9 @@ if TYPE_CHECKING:
 _HOMES = {
     "bon.api": ("Result", "abest_of_n", "best_of_n", "close", "decide", "prompt"),
     "bon.api.bench": ("evaluate",),
+    "bon.api.comparing": ("compare",),
+    "bon.api.curves": ("curves",),
+    "bon.api.report": ("report",),
     "bon.budgets": ("Fixed", "Threshold"),
     "bon.engine": ("Plan", "run", "run_many", "score_pool", "score_pools"),
     "bon.errors": ("BonError", "NoCandidates", "UsageError"),
@@ -45,9 +51,9 @@ __all__ = [
     "BonError", "Budget", "Candidate", "Caps", "Event", "Extractor", "Failure", "Fixed", "Generator", "Hook",
     "Ledger", "Message", "NoCandidates", "Plan", "Pool", "Price", "Prompt", "Result", "Score", "Scorer",
     "Selector", "Threshold", "Usage", "UsageError", "Weights", "__version__", "abest_of_n", "best_of_n", "budget",
-    "close", "decide", "evaluate", "generator", "judge", "pick", "pointwise", "prompt", "rank", "read_pools",
-    "read_prompts", "run", "run_many", "score_pool", "score_pools", "scorer", "selector", "weigh", "write_pools",
-    "write_prompts",
+    "close", "compare", "curves", "decide", "evaluate", "generator", "judge", "pick", "pointwise", "prompt", "rank",
+    "read_pools", "read_prompts", "report", "run", "run_many", "score_pool", "score_pools", "scorer", "selector",
+    "weigh", "write_pools", "write_prompts",
 ]  # fmt: skip
 
 

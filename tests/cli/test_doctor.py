@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from asyncio import to_thread
 from collections.abc import AsyncIterator, Callable, Sequence
 from subprocess import CompletedProcess
 
@@ -10,8 +11,9 @@ import pytest
 
 from bon.generate.openai import OpenAIGenerator
 from bon.score import agreement, heuristic, math, selfcertainty
-from bon.testing import Fault, FaultServer, Scripted, pool_of
-from bon.testing.examine import Finding, examine_generator, examine_scorer
+from bon.testing import Fault, FaultServer, RewardServer, Scripted, pool_of
+from bon.testing.examine import examine_generator, examine_scorer
+from bon.testing.finding import Finding
 from bon.types import Pool, Score
 
 Bon = Callable[..., CompletedProcess[str]]
@@ -105,3 +107,24 @@ def test_an_endpoint_that_is_not_there_is_exit_1(bon: Bon) -> None:
     done = bon("doctor", "openai:m@http://127.0.0.1:9/v1", check=False)
     assert done.returncode == 1
     assert done.stdout.split()[:2] == ["no", "answers:"]
+
+
+async def test_a_reward_model_behind_an_endpoint_is_examined(bon: Bon) -> None:
+    async with RewardServer(bos=2) as server:
+        spec = f"remote:{server.root}?api=vllm-classify"
+        plain = await to_thread(bon, "doctor", spec)
+        told = await to_thread(bon, "doctor", spec, "--json")
+    verdicts = {row["check"]: row["verdict"] for row in json.loads(told.stdout)}
+    assert verdicts.pop("one BOS") == "no"
+    assert set(verdicts.values()) == {"yes"}, told.stdout
+    lines = plain.stdout.splitlines()
+    assert len(lines) == len(verdicts) + 1
+    assert [line.split()[0] for line in lines if "one BOS" in line] == ["no"]
+    assert "a chat template and a tokenizer both put a BOS" in plain.stdout
+
+
+async def test_an_endpoint_that_does_not_score_is_exit_1(bon: Bon) -> None:
+    async with RewardServer(faults=Fault(status=401)) as server:
+        done = await to_thread(bon, "doctor", f"remote:{server.root}?api=vllm-classify", check=False)
+    assert done.returncode == 1
+    assert "Denied" in done.stdout

@@ -123,6 +123,38 @@ def test_processbench_keeps_the_steps_and_the_first_wrong_one() -> None:
     assert [pool.prompt.metadata["subset"] for pool in (wrong, right)] == ["gsm8k", "omnimath"]
 
 
+def test_stepwise_rows_keep_a_mark_a_step_soft_ones_too() -> None:
+    wrong, right = pools("stepwise")
+    assert wrong.scores["correct"][0].steps == (1.0, 0.0, 0.0)
+    assert wrong.values("correct") == (0.0,)
+    assert wrong.prompt.metadata["first_error"] == 1
+    assert wrong.candidates[0].text == "2 + 3 = 5.\n\n5 + 4 = 8.\n\nThe answer is 8."
+    assert right.scores["correct"][0].steps == (0.9, 0.75), "a soft label is not made a hard one"
+    assert (right.prompt.metadata["first_error"], right.prompt.metadata["source"]) == (None, "made up")
+    assert right.prompt.text == "What is 9 - 4 - 1?"
+
+
+def test_prm800k_gives_every_rated_alternative_after_what_was_chosen_before_it() -> None:
+    found = pools("prm800k")
+    assert [(pool.prompt.metadata["steps"], pool.scores["correct"][0].steps) for pool in found] == [
+        (["3 * 4 = 7."], (0.0,)),
+        (["First, multiply.", "3 * 4 = 11."], (1.0, 0.0)),
+        (["First, multiply.", "3 * 4 = 12.", "12 + 1 = 13."], (1.0, 1.0, 1.0)),
+        (["First, multiply.", "3 * 4 = 12.", "12 + 1 = 14."], (1.0, 1.0, 0.0)),
+        (["6 / 2 = 4."], (0.0,)),
+    ]
+    assert len({pool.prompt.metadata["group"] for pool in found}) == 2, "what is of one problem is never parted"
+    assert pools("prm800k", neutral="wrong")[2].scores["correct"][0].steps == (0.0, 1.0, 1.0)
+
+
+def test_math_shepherd_has_a_label_where_the_input_has_a_tag() -> None:
+    right, wrong = pools("math-shepherd")
+    assert right.prompt.text == "Bo has 2 plums and buys 5. How many has he?"
+    assert right.prompt.metadata["steps"] == ["Step 1: He has 2 + 5 = 7 plums.", "Step 2: The answer is: 7"]
+    assert right.scores["correct"][0].steps == (1.0, 1.0)
+    assert (wrong.prompt.metadata["first_error"], wrong.prompt.metadata["subset"]) == (0, "MATH")
+
+
 def test_mistakes_are_known_by_their_file_and_place() -> None:
     wrong, right = pools("mistakes")
     assert (wrong.prompt.id, wrong.prompt.metadata["subset"]) == ("mistakes/mistakes/0", "mistakes")
@@ -330,6 +362,15 @@ def test_a_malformed_row_is_handed_over_and_the_next_ones_go_on(tmp_path: Path, 
         ("processbench", {"label": 3}, "step 3 of 3, counted from 0"),
         ("processbench", {"label": -2}, "step -2 of 3, counted from 0"),
         ("processbench", {"steps": []}, "there are no steps"),
+        ("stepwise", {"labels": [True, False]}, "wanted is one for each of 3 completions"),
+        ("stepwise", {"labels": [True, 2, False]}, "label 2: wanted is true or false, or how likely"),
+        ("stepwise", {"labels": [True, None, False]}, "label None: wanted is true or false, or how likely"),
+        ("stepwise", {"completions": ["1 + 1 = 2", " ", "So 2"]}, "wanted are the steps of a solution"),
+        ("stepwise", {"completions": [], "labels": []}, "there are no steps"),
+        ("stepwise", {"prompt": None}, "prompt is None: wanted is a text, or messages"),
+        ("prm800k", {"question": {}}, "missing required field `problem`"),
+        ("math-shepherd", {"label": "Bo has 2 plums"}, "label goes on with"),
+        ("math-shepherd", {"input": "What is 1 + 1?"}, "wanted are a question, then 'Step 1: ...'"),
         ("helpsteer2-preference", {"preference_strength": 4}, "4 is not between -3 and 3"),
         ("helpsteer3", {"context": []}, "context is empty"),
         ("llmbar", {"label": 3}, "invalid enum value 3"),

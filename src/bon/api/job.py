@@ -17,7 +17,7 @@ from bon.errors import UsageError
 from bon.protocols import Budget, Extractor, Generator, Selector
 from bon.registry import Builder, BuiltBudget, BuiltGenerator, BuiltScorer, BuiltSelector
 from bon.score import ScorerLike, agreement
-from bon.select import name_of
+from bon.select import GOLD, name_of
 from bon.types import Prompt
 
 __all__ = ["Job", "build_scorers", "make_job"]
@@ -129,7 +129,7 @@ def _check_by(selector: BuiltSelector, scorers: Mapping[str, BuiltScorer]) -> No
     options = signature(rule.func).parameters
     if "gold" in options:
         gold = rule.keywords.get("gold")
-        if not scorers.keys() & ({"correct", "math"} if gold is None else {gold}):
+        if not scorers.keys() & (set(GOLD) if gold is None else {gold}):
             what = f"{gold!r}" if gold else "'correct' nor 'math'"
             raise UsageError(
                 f"{selector.name!r} goes by the truth, and {'no' if gold else 'neither'} {what} is among the scorers "

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import importlib
 import re
 import signal
 import sys
@@ -14,6 +12,7 @@ from typing import Any
 import click
 
 from bon._version import __version__
+from bon.cli.lazy import Lazy
 from bon.errors import BonError, UsageError
 
 __all__ = ["cli", "main"]
@@ -25,44 +24,23 @@ _COMMANDS = {
     "sample": ("bon.cli.sample", "Draw N candidates for every prompt of a file; resumes by itself."),
     "score": ("bon.cli.score", "Score the candidates of a file of pools."),
     "select": ("bon.cli.select", "Choose one candidate of each pool."),
+    "eval": ("bon.cli.eval", "Say what best-of-N bought, at every k, from pools that are there."),
+    "compare": ("bon.cli.compare", "Compare one greedy answer with the best of N, on the same prompts."),
+    "report": ("bon.cli.report", "Write a page of HTML about pools: charts, tables, a browser of prompts."),
     "bench": ("bon.cli.bench", "Measure scorers on benchmarks of reward models and judges."),
     "list": ("bon.cli.listing", "List generators, scorers, selectors, budgets, extractors and converters."),
     "show": ("bon.cli.show", "Say all there is to say about one spec."),
     "doctor": ("bon.cli.doctor", "Examine a generator or a scorer by using it."),
     "audit": ("bon.cli.audit", "Find out by asking how far a judge can be trusted."),
     "principles": ("bon.cli.principles", "Learn judging principles from labelled data, and write them as a judge."),
+    "train": ("bon.cli.train", "Train models that score, or that draw."),
     "pull": ("bon.cli.pull", "Fetch the embedded model."),
 }
 
 
-class _Commands(click.Group):
-    """A group whose commands are known by name and imported only to run."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        return list(_COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        if cmd_name not in _COMMANDS:
-            return None
-        command: click.Command = importlib.import_module(_COMMANDS[cmd_name][0]).command
-        return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        try:
-            return super().resolve_command(ctx, args)
-        except click.UsageError as error:
-            near = difflib.get_close_matches(args[0], _COMMANDS, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise click.UsageError(f"{error.message}{hint}", ctx) from error
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, summary) for name, (_, summary) in _COMMANDS.items()])
-
-
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    cls=Lazy, modules=_COMMANDS, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
 @click.version_option(__version__, prog_name="bon")
 def cli() -> None:
     """Best-of-N with language models: sample N, score, keep the best.

@@ -16,7 +16,8 @@ from bon.cli.options import as_json
 from bon.errors import UsageError
 from bon.observe import stage_lines
 from bon.registry import KINDS, Builder
-from bon.testing.examine import Finding, examine_generator, examine_scorer
+from bon.testing.examine import examine_generator, examine_scorer
+from bon.testing.finding import Finding
 
 __all__ = ["command"]
 
@@ -31,8 +32,10 @@ def command(spec: str, seam: str | None, as_json: bool) -> None:
     """Examine SPEC, a generator or a scorer.
 
     A generator: does it answer, honour n, repeat a seed, is temperature 0 greedy, are there logprobs, does it stream,
-    does it stop when nobody listens. A scorer: are its scores finite, and the same in any order and batch. It costs a
-    handful of short draws. Exit code 1 if it does not answer, or does not score.
+    does it stop when nobody listens. A scorer: are its scores finite, and the same in any order and batch; one that
+    reads tokens (rm:, prm:, remote:): also the same beside longer answers and other prompts, is there one BOS, is a
+    long answer read to its end, is one that is too long refused, does every step get a score. It costs a handful of
+    short draws, or some forty scores. Exit code 1 if it does not answer, or does not score.
     """
     builder = Builder(progress=stage_lines(), cache="off")
     console = Console(stderr=as_json, highlight=False)

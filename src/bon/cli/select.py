@@ -18,6 +18,7 @@ from bon.api.settings import refuse_same
 from bon.cli.options import selecting, selector_of
 from bon.errors import UsageError
 from bon.registry import Builder
+from bon.select import gold_of
 from bon.stats import bootstrap_mean, wilson
 from bon.store.jsonl import write_atomic
 from bon.store.pools import read_pools
@@ -91,10 +92,7 @@ def _row(result: Result) -> dict[str, Any]:
 
 
 def _expected(result: Result, gold: str) -> float:
-    if gold not in result.pool.scores:
-        names = ", ".join(result.pool.scores) or "none"
-        raise UsageError(f"pool {result.pool.prompt.id!r} has no scorer {gold!r} to take as gold; it has {names}")
-    values = [score.value for score in result.pool.scores[gold]]
+    values = [score.value for score in result.pool.scores[gold_of(result.pool, gold)]]
     if None in values:
         which = result.pool.candidates[values.index(None)].index
         raise UsageError(f"pool {result.pool.prompt.id!r}: candidate {which} has no {gold!r} score: it cannot be gold")

@@ -10,7 +10,19 @@ from typing import Any, NamedTuple, TypeAlias
 from bon.store.convert.helpsteer import ATTRIBUTES
 from bon.types import Pool, Score, text_of
 
-__all__ = ["CORRECT", "GRADES", "UNNAMED", "UNSCORED", "Item", "Outcome", "Said", "chosen", "item_of", "preferred"]
+__all__ = [
+    "CORRECT",
+    "GRADES",
+    "UNNAMED",
+    "UNSCORED",
+    "Item",
+    "Outcome",
+    "Said",
+    "chosen",
+    "cluster_of",
+    "item_of",
+    "preferred",
+]
 
 CORRECT = "correct"
 """The scorer that holds the labels: 1 right, 0 wrong, None neither."""
@@ -82,7 +94,7 @@ def item_of(pool: Pool, scorers: Sequence[str]) -> Item:
     return Item(
         id=pool.prompt.id,
         subset=str(metadata.get("subset") or UNNAMED),
-        cluster=_cluster(pool),
+        cluster=cluster_of(pool),
         correct=pool.values(CORRECT) if CORRECT in pool.scores else (),
         grades={name: pool.values(name) for name in GRADES if name in pool.scores and name not in scorers},
         facts={name: metadata[name] for name in _FACTS if name in metadata},
@@ -130,7 +142,7 @@ def _said(scores: Sequence[Score]) -> Said:
     )
 
 
-def _cluster(pool: Pool) -> int:
+def cluster_of(pool: Pool) -> int:
     """A number below 2**63 that is equal for pools of one group; without a group, for pools that ask the same."""
     group = pool.prompt.metadata.get("group")
     texts = [str(group)] if group is not None else [text_of(message) for message in pool.prompt.messages]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
 from bon.evaluation.evaluating import Comparison, Cost, Evaluation
 from bon.evaluation.measures import Row
+from bon.evaluation.tables import flat, table
 
 __all__ = ["markdown", "plain"]
 
@@ -19,9 +20,9 @@ def markdown(found: Evaluation) -> str:
 
 def plain(found: Evaluation) -> dict[str, Any]:
     """All of it as what JSON can hold."""
-    table = asdict(found)
-    table["problems"] = [{"line": p.line, "error": p.error, "message": p.message, "id": p.id} for p in found.problems]
-    return table
+    whole = asdict(found)
+    whole["problems"] = [{"line": p.line, "error": p.error, "message": p.message, "id": p.id} for p in found.problems]
+    return whole
 
 
 def _lines(found: Evaluation) -> Iterator[str]:
@@ -34,7 +35,7 @@ def _lines(found: Evaluation) -> Iterator[str]:
     cells: dict[tuple[str, str], dict[str, Row]] = {}
     for row in found.rows:
         cells.setdefault((row.subset, row.metric), {})[row.scorer] = row
-    yield from _table(
+    yield from table(
         ["subset", "metric", "n", *who],
         [
             [subset, metric, str(max(row.n for row in by.values())), *(_cell(by.get(name)) for name in who)]
@@ -43,25 +44,25 @@ def _lines(found: Evaluation) -> Iterator[str]:
     )
     if found.comparisons:
         yield ""
-        yield from _table(
+        yield from table(
             ["scorer", "than", "difference", "p", "test", "n"], [_compared(one) for one in found.comparisons]
         )
     if any(cost.seconds or cost.usage.total_tokens for cost in found.costs):
         yield ""
         head = ["scorer", "scores", "from the cache", "tokens read", "tokens written", "USD", "seconds"]
-        yield from _table(head, [_cost(cost) for cost in found.costs])
+        yield from table(head, [_cost(cost) for cost in found.costs])
     if found.unscored:
         yield ""
         yield "Why answers have no score, the most frequent reasons:"
         yield ""
         for why in found.unscored:
             answers = "1 answer" if why.count == 1 else f"{why.count:,} answers"
-            yield f"- {why.scorer}: {_flat(why.reason) or 'no reason was given'} ({answers})"
+            yield f"- {why.scorer}: {flat(why.reason) or 'no reason was given'} ({answers})"
     if found.bad:
         yield ""
         yield f"{found.bad} rows could not be used:"
         yield ""
-        yield from (f"- {found.data}:{problem.line}: {_flat(problem.message)}" for problem in found.problems)
+        yield from (f"- {found.data}:{problem.line}: {flat(problem.message)}" for problem in found.problems)
         if found.bad > len(found.problems):
             yield f"- and {found.bad - len(found.problems)} more"
 
@@ -89,17 +90,3 @@ def _cost(cost: Cost) -> list[str]:
     money = "–" if cost.usage.money is None else f"{cost.usage.money:.6g}"
     tokens = f"{cost.usage.prompt_tokens:,}", f"{cost.usage.completion_tokens:,}"
     return [cost.scorer, f"{cost.scores:,}", f"{cost.cached:,}", *tokens, money, f"{cost.seconds:.1f}"]
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """A Markdown table whose columns are as wide as they must be."""
-    lines = [[_flat(cell).replace("|", "\\|") for cell in line] for line in (head, *rows)]
-    widths = [max(3, *(len(line[column]) for line in lines)) for column in range(len(head))]
-    first, *others = (" | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)
-    yield f"| {first} |"
-    yield f"| {' | '.join('-' * width for width in widths)} |"
-    yield from (f"| {line} |" for line in others)
-
-
-def _flat(text: str) -> str:
-    return " ".join(text.split())

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-import gc
-import json
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bon.errors import MissingExtra, ModelError, UsageError
+from bon.models.loading import (
+    as_model_error,
+    base_and_adapter,
+    chosen_device,
+    chosen_dtype,
+    libraries,
+    quiet,
+    refuse_pickles,
+    release,
+)
 from bon.types import Message, text_of
 
 if TYPE_CHECKING:
@@ -29,8 +35,6 @@ __all__ = [
     "render_chat",
     "select_rows",
 ]
-
-_ADAPTER = "adapter_config.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,16 +70,16 @@ def load_language_model(
 
     Raises MissingExtra without torch or transformers, ModelError where the model cannot be found or read.
     """
-    torch, transformers = _libraries()
+    _, transformers = libraries("hf:")
     if trust_remote_code and revision is None:
         raise UsageError(f"trust_remote_code runs code that comes with {source!r}: name the revision you have read")
-    base, adapter = _base_and_adapter(source, adapter)
-    _refuse_pickles(base)
-    place = device or ("cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu")
-    precision = _dtype(torch, dtype or ("float32" if place.startswith(("cpu", "mps")) else "bfloat16"))
+    base, adapter = base_and_adapter(source, adapter)
+    refuse_pickles(base)
+    place = chosen_device(device)
+    precision = chosen_dtype(dtype, place)
     options = {"revision": revision or "main", "trust_remote_code": trust_remote_code}
-    with quiet(), _as_model_error(base):
-        words = adapter if adapter and (Path(adapter) / "tokenizer_config.json").is_file() else base
+    with quiet(), as_model_error(base):
+        words = adapter if adapter and (adapter / "tokenizer_config.json").is_file() else base
         tokenizer = transformers.AutoTokenizer.from_pretrained(str(words), **options)
         model = transformers.AutoModelForCausalLM.from_pretrained(
             str(base),
@@ -87,7 +91,7 @@ def load_language_model(
     model = model if place == "auto" else model.to(place)
     if adapter:
         with quiet():
-            model = _with_adapter(model, Path(adapter))
+            model = _with_adapter(model, adapter)
     model.eval()
     return LanguageModel(
         name=str(source),
@@ -169,81 +173,9 @@ def advance(model: Any, prefix: Prefix, tokens: torch.Tensor) -> None:
     prefix.logits = out.logits[:, -1].float()
 
 
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Without transformers' progress bars, which would run through the command's, and peft's use of a retired name."""
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
-            yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
-
-
-def release() -> None:
-    """Give the memory of models that are no longer referred to back to the device."""
-    import torch
-
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-
-
 def _forward(model: Any, ids: torch.Tensor, cache: Any) -> Any:
     # No attention mask and no positions: rows are never padded, and the cache knows how long they are.
     return model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
-
-
-def _libraries() -> tuple[Any, Any]:
-    try:
-        import torch
-        import transformers
-    except ImportError as error:
-        raise MissingExtra(error.name or "torch", extra="torch", needed_for="hf:") from error
-    return torch, transformers
-
-
-def _dtype(torch: Any, name: str) -> Any:
-    dtype = getattr(torch, name, None)
-    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
-        raise UsageError(f"dtype {name!r} is no floating-point type of torch: float32, bfloat16 or float16")
-    return dtype
-
-
-def _base_and_adapter(source: str | Path, adapter: str | Path | None) -> tuple[str | Path, str | Path | None]:
-    """What to load the weights from, and the adapter folder to lay on them, with `~` expanded."""
-    folder = Path(source).expanduser()
-    if adapter is not None:
-        if not (Path(adapter).expanduser() / _ADAPTER).is_file():
-            raise ModelError(f"{str(adapter)!r} is no LoRA adapter folder: it has no {_ADAPTER}")
-        return (folder if folder.is_dir() else source), Path(adapter).expanduser()
-    if not folder.is_dir() or not (folder / _ADAPTER).is_file() or (folder / "config.json").is_file():
-        return (folder if folder.is_dir() else source), None
-    base = json.loads((folder / _ADAPTER).read_text(encoding="utf-8")).get("base_model_name_or_path")
-    if not base:
-        raise ModelError(f"the adapter {str(source)!r} names no base model: give the base, and the folder as adapter=")
-    nearby = folder / base
-    return (nearby if nearby.is_dir() else Path(base) if Path(base).is_dir() else base), folder
-
-
-def _refuse_pickles(source: str | Path) -> None:
-    folder = Path(source)
-    if not folder.is_dir():
-        if folder.is_absolute() or str(source).startswith(".") or str(source).count("/") > 1:
-            raise ModelError(f"there is no model folder {str(source)!r}")
-        return
-    if not (folder / "config.json").is_file():
-        raise ModelError(f"{str(source)!r} is no transformers model: it has no config.json")
-    if not any(folder.glob("*.safetensors")):
-        raise ModelError(
-            f"{str(source)!r} has no .safetensors file, and pickled weights can run code when they are read: "
-            "save it again with save_pretrained() somewhere you trust it"
-        )
 
 
 def _with_adapter(model: Any, folder: Path) -> Any:
@@ -274,14 +206,3 @@ def _text_only(message: Message) -> Mapping[str, Any]:
     if kinds - {"text"}:
         raise UsageError(f"hf: reads text, not {sorted(map(str, kinds - {'text'}))}: ask a model that sees, by openai:")
     return {**message, "content": text_of(message)}
-
-
-@contextmanager
-def _as_model_error(source: str | Path) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, ValueError, ImportError) as error:
-        raise ModelError(
-            f"transformers cannot load {str(source)!r}: {error}\n"
-            "Give the folder of a causal language model saved with save_pretrained(), or a hub id that can be reached."
-        ) from error

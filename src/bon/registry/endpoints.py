@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bon.registry.builder import Builder
     from bon.transport import Limits
 
-__all__ = ["ENDPOINT", "make_endpoint", "plan_endpoint"]
+__all__ = ["ENDPOINT", "key_of", "limits_of", "make_endpoint", "plan_endpoint", "refuse_secrets"]
 
 _SECRET = re.compile(r"(?i)(.*_)?(api_?)?(key|token|secret|password|authorization)")
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
@@ -46,7 +46,7 @@ def make_endpoint(spec: Spec, builder: Builder) -> Generator:
     terms = _terms(spec, builder)
     generator = OpenAIGenerator(
         spec.target,
-        url=open_endpoint(spec.target, url=terms.url, key=_key(spec, terms.key_env), limits=terms.limits),
+        url=open_endpoint(spec.target, url=terms.url, key=key_of(spec, terms.key_env), limits=terms.limits),
         name=spec.name,
         use_n=terms.use_n,
         price=terms.price,
@@ -82,10 +82,10 @@ def _terms(spec: Spec, builder: Builder) -> _Terms:
     if not spec.target:
         raise SpecError(f"{spec.text!r} needs a model: {spec.kind}:MODEL{'[@URL]' if spec.kind == 'openai' else ''}")
     options = {key: value for key, value in spec.options.items() if key != "name"}
-    _refuse_secrets(spec, options)
+    refuse_secrets(spec, options)
     key_env = options.pop("key_env", None)
     url = url_of(spec.url or options.pop("url", None) or (OLLAMA_URL if spec.kind == "ollama" else None))
-    limits = _limits(spec, options)
+    limits = limits_of(spec, options)
     use_n, hedge = options.pop("use_n", "auto"), options.pop("hedge", False)
     if use_n != "auto" and not isinstance(use_n, bool):
         raise SpecError(f"{spec.name!r}: use_n is {use_n!r}; it must be auto, true or false")
@@ -103,8 +103,8 @@ def _terms(spec: Spec, builder: Builder) -> _Terms:
     )
 
 
-def _limits(spec: Spec, options: dict[str, Any]) -> Limits | None:
-    """The limits that a spec states, taken out of its options; None where it states none."""
+def limits_of(spec: Spec, options: dict[str, Any]) -> Limits | None:
+    """The limits that a spec states, taken out of its options; None where it states none. Raises SpecError."""
     from bon.transport import Limits
 
     stated = {name: options.pop(name) for name in _LIMITS if name in options}
@@ -114,7 +114,7 @@ def _limits(spec: Spec, options: dict[str, Any]) -> Limits | None:
         raise SpecError(f"{spec.name!r}: {error}") from None
 
 
-def _refuse_secrets(spec: Spec, options: Mapping[str, Any]) -> None:
+def refuse_secrets(spec: Spec, options: Mapping[str, Any]) -> None:
     """Keys come by the name of an environment variable only: specs are stored beside outputs, keys never are."""
     secret = next((name for name in options if _SECRET.fullmatch(name)), None)
     if secret or "@" in (spec.url or ""):
@@ -132,7 +132,8 @@ def _refuse_misspelt(spec: Spec, fields: Iterable[str]) -> None:
             raise SpecError(f"{spec.name!r}: there is no option {name!r}; did you mean {meant!r}?")
 
 
-def _key(spec: Spec, name: str | None, environment: Mapping[str, str] = os.environ) -> str | None:
+def key_of(spec: Spec, name: str | None, environment: Mapping[str, str] = os.environ) -> str | None:
+    """The key in the environment variable of this name; None without a name. Raises SpecError where it is not set."""
     if name is None:
         return None
     if name not in environment:

@@ -13,6 +13,9 @@ from bon.protocols import Scorer
 from bon.registry.combinations import COMBINATIONS
 from bon.registry.judges import JUDGE
 from bon.registry.kinds import Kind, checked_options, known_options
+from bon.registry.process import PROCESS
+from bon.registry.remote import REMOTE
+from bon.registry.reward import REWARD
 from bon.registry.rules import RULES
 from bon.registry.spec import Spec
 
@@ -65,5 +68,8 @@ SCORERS: Mapping[str, Kind] = {
     **COMBINATIONS,
     **RULES,
     "judge": JUDGE,
+    "prm": PROCESS,
+    "remote": REMOTE,
+    "rm": REWARD,
 }
 """Kind of scorer -> how it is written, what it is, how it is made."""

@@ -9,17 +9,19 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from bon.protocols import Selector
-from bon.select.common import ballots, name_of, sampled, samples, scorer_of, values, voters
+from bon.select.common import GOLD, ballots, gold_of, name_of, sampled, samples, scorer_of, values, voters
 from bon.select.decide import pick, rank, weigh
 from bon.select.plain import first, random
 from bon.select.scored import argmax, oracle, softmax
 from bon.select.votes import majority, weighted
 
 __all__ = [
+    "GOLD",
     "SELECTORS",
     "argmax",
     "ballots",
     "first",
+    "gold_of",
     "majority",
     "name_of",
     "oracle",

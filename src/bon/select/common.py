@@ -13,9 +13,12 @@ from bon.errors import Undecided, UsageError
 from bon.protocols import Selector
 from bon.types import Pool
 
-__all__ = ["ballots", "name_of", "sampled", "samples", "scorer_of", "values", "voters"]
+__all__ = ["GOLD", "ballots", "gold_of", "name_of", "sampled", "samples", "scorer_of", "values", "voters"]
 
 S = TypeVar("S", bound=Callable[..., object])
+
+GOLD = ("correct", "math")
+"""Scorers that are taken for the truth where none is named."""
 
 
 def scorer_of(pool: Pool, by: str | None) -> str:
@@ -31,6 +34,24 @@ def scorer_of(pool: Pool, by: str | None) -> str:
     if by not in pool.scores:
         raise UsageError(f"pool {pool.prompt.id!r} has no scores by {by!r}; it has {names}")
     return by
+
+
+def gold_of(pool: Pool, gold: str | None = None) -> str:
+    """The scorer whose value is the truth: the one named, else "correct" if the pool has it, then "math".
+
+    Raises `UsageError` where there is none.
+    """
+    if gold is None:
+        gold = next((name for name in GOLD if name in pool.scores), None)
+    names = ", ".join(map(repr, pool.scores)) or "none"
+    if gold is None:
+        raise UsageError(
+            f"pool {pool.prompt.id!r} has no gold scores: neither 'correct' nor 'math' is among its scorers ({names}); "
+            "name the scorer whose value is the truth (gold=NAME, --gold NAME)"
+        )
+    if gold not in pool.scores:
+        raise UsageError(f"pool {pool.prompt.id!r} has no scorer {gold!r} to take as gold; it has {names}")
+    return gold
 
 
 def values(pool: Pool, by: str | None) -> npt.NDArray[np.float64]:

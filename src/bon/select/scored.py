@@ -8,7 +8,7 @@ import numpy as np
 
 from bon.errors import UsageError
 from bon.protocols import Weights
-from bon.select.common import sampled, values
+from bon.select.common import gold_of, sampled, values
 from bon.types import Pool
 
 __all__ = ["argmax", "oracle", "softmax"]
@@ -42,12 +42,4 @@ def oracle(pool: Pool, *, gold: str | None = None) -> Weights:
     `gold` names the scorer whose value is the truth; by default "correct" if the pool has it, then "math". Raises
     `UsageError` where there is none.
     """
-    if gold is None:
-        gold = next((name for name in ("correct", "math") if name in pool.scores), None)
-    if gold is None:
-        names = ", ".join(map(repr, pool.scores)) or "none"
-        raise UsageError(
-            f"pool {pool.prompt.id!r} has no gold scores: neither 'correct' nor 'math' is among its scorers ({names}); "
-            "name the scorer whose value is the truth (gold=NAME, --gold NAME)"
-        )
-    return argmax(pool, by=gold)
+    return argmax(pool, by=gold_of(pool, gold))

@@ -63,7 +63,7 @@ def paired_bootstrap(
     difference = one - other
     means = resampled_means(difference[:, None], clusters=clusters, draws=draws, rng=rng)[:, 0]
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    beyond = 1 + min(np.count_nonzero(means <= 0), np.count_nonzero(means >= 0))
+    beyond = 1 + int(min(np.count_nonzero(means <= 0), np.count_nonzero(means >= 0)))
     return Difference(
         mean=float(difference.mean()), low=float(low), high=float(high), p=min(1.0, 2 * beyond / (draws + 1))
     )

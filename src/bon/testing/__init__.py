@@ -7,6 +7,7 @@ from bon.testing.checks import check_budget, check_generator, check_scorer, chec
 from bon.testing.faults import Fault, by_chance, schedule
 from bon.testing.judges import Asked, ScriptedJudge, asked_of
 from bon.testing.pools import pool_of
+from bon.testing.rewards import RewardServer
 from bon.testing.scripted import Scripted
 from bon.testing.server import FaultServer
 from bon.testing.virtual import virtual_time
@@ -16,6 +17,7 @@ __all__ = [
     "Asked",
     "Fault",
     "FaultServer",
+    "RewardServer",
     "Scripted",
     "ScriptedJudge",
     "asked_of",

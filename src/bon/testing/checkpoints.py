@@ -10,7 +10,14 @@ from typing import Any
 from bon.errors import UsageError
 from bon.models.transformers import load_language_model, quiet
 
-__all__ = ["save_tiny_adapter", "save_tiny_gguf", "save_tiny_model", "tiny_tokenizer"]
+__all__ = [
+    "save_tiny_adapter",
+    "save_tiny_gguf",
+    "save_tiny_model",
+    "save_tiny_process_model",
+    "save_tiny_reward_model",
+    "tiny_tokenizer",
+]
 
 _SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 _TEMPLATE = (
@@ -76,15 +83,59 @@ def save_tiny_model(
     """
     import torch
 
-    tokenizer = tiny_tokenizer(bos=family == "llama", chat=chat)
-    ids = {name: getattr(tokenizer, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
-    config = _config(family, vocab_size=len(tokenizer), max_position_embeddings=context, **ids)
+    tokenizer, config = _tiny(family, context=context, chat=chat)
     with quiet(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = _architecture(family)(config)
         model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return Path(folder)
+
+
+def save_tiny_reward_model(
+    folder: str | Path, family: str = "llama", *, seed: int = 0, context: int = 4096, bos: bool | None = None
+) -> Path:
+    """Save a sequence classifier of one number with random weights, the usual shape of a reward model, as a folder.
+
+    `family` is as for `save_tiny_model`, whose weights these are not. With `bos` its tokenizer puts a BOS before every
+    text, and its chat template one more; by default where the family's tokenizers do.
+    """
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    tokenizer, config = _tiny(family, context=context, bos=bos)
+    config.num_labels = 1
+    with quiet(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        AutoModelForSequenceClassification.from_config(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return Path(folder)
+
+
+def save_tiny_process_model(folder: str | Path, family: str = "qwen2", *, seed: int = 0, context: int = 4096) -> Path:
+    """Save a process reward model with random weights as `bon train prm` writes one; returns the folder."""
+    import torch
+    from transformers import AutoModel
+
+    from bon.models.heads import make_head, save_head
+    from bon.models.own import HEAD, Manifest, write_manifest
+
+    tokenizer, config = _tiny(family, context=context)
+    with quiet(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        AutoModel.from_config(config).save_pretrained(folder)
+        save_head(Path(folder) / HEAD, make_head("linear", size=config.hidden_size))
+    tokenizer.save_pretrained(folder)
+    manifest = Manifest(kind="prm", base=".", adapted="full", head="linear", separator="\n\n", loss="bce")
+    write_manifest(Path(folder), manifest)
+    return Path(folder)
+
+
+def _tiny(family: str, *, context: int, chat: bool = True, bos: bool | None = None) -> tuple[Any, Any]:
+    """The tokenizer and the configuration of a tiny model."""
+    tokenizer = tiny_tokenizer(bos=family == "llama" if bos is None else bos, chat=chat)
+    ids = {name: getattr(tokenizer, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
+    return tokenizer, _config(family, vocab_size=len(tokenizer), max_position_embeddings=context, **ids)
 
 
 def save_tiny_adapter(folder: str | Path, base: str | Path, *, seed: int = 0, rank: int = 4) -> Path:

@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import time
 import warnings
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 import msgspec
 
 from bon.concurrency import close
 from bon.errors import BonError
 from bon.protocols import Generator, Scorer
+from bon.testing.finding import Finding, alike, finding
 from bon.testing.pools import pool_of
-from bon.types import Candidate, Delta, Failure, Logprobs, Pool, Prompt, Score, as_messages
+from bon.testing.reading import examine_reading
+from bon.types import Candidate, Delta, Failure, Logprobs, Pool, Prompt, as_messages
 
 __all__ = ["Finding", "examine_generator", "examine_scorer"]
 
@@ -38,25 +40,16 @@ _GRACE = 0.3
 """Seconds that anything may take longer without a meaning."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One thing that was looked at."""
-
-    check: str
-    verdict: Literal["yes", "no", "unknown"]
-    detail: str
-
-
 async def examine_generator(generator: Generator) -> AsyncGenerator[Finding, None]:
     """Draw a little, and yield what was seen: answers, n, seeds, temperature 0, logprobs, streaming, aborting."""
     first = (await _drawn(generator, _SHORT, 1))[0]
     if isinstance(first, Failure):
-        yield _finding("answers", False, f"{first.error}: {first.message}")
+        yield finding("answers", False, f"{first.error}: {first.message}")
         return
     seconds = first.seconds.total if first.seconds else None
     took = "" if seconds is None else f" in {seconds:.2f} s"
-    yield _finding("answers", bool(first.text.strip()), f"{first.generator!r} said {first.text[:60]!r}{took}")
-    yield _finding("reports tokens", first.usage is not None, f"usage: {first.usage}")
+    yield finding("answers", bool(first.text.strip()), f"{first.generator!r} said {first.text[:60]!r}{took}")
+    yield finding("reports tokens", first.usage is not None, f"usage: {first.usage}")
     for check in (_honours_n, _seeds, _greedy, _logprobs, _streams, _aborts):
         try:
             yield await check(generator)
@@ -66,25 +59,31 @@ async def examine_generator(generator: Generator) -> AsyncGenerator[Finding, Non
 
 
 async def examine_scorer(scorer: Scorer, *, pool: Pool | None = None) -> AsyncGenerator[Finding, None]:
-    """Score a small pool in several ways, and yield what was seen: finite, the same in any order, alone, together."""
+    """Score a small pool in several ways, and yield what was seen: finite, the same in any order, alone, together.
+
+    A scorer that reads tokens (it has `tokens`) is examined further; see `examine_reading`.
+    """
     given = pool or _example()
     try:
         scores = await scorer(given)
     except Exception as error:  # noqa: BLE001  # what it raises is the finding
-        yield _finding("scores", False, f"{type(error).__name__}: {error}")
+        yield finding("scores", False, f"{type(error).__name__}: {error}")
         return
     values = [score.value for score in scores]
     missing = [score.reason for score in scores if score.value is None]
     detail = f"values {values}" + (f"; missing because: {missing[0]}" if missing else "")
-    yield _finding("scores", len(scores) == len(given) and not missing, detail)
+    yield finding("scores", len(scores) == len(given) and not missing, detail)
     if len(scores) != len(given):
         return
     turned = replace(given, candidates=tuple(reversed(given.candidates)), scores={})
-    yield _alike("the same in any order", scores, tuple(reversed(await scorer(turned))))
-    yield _alike("the same again", scores, await scorer(given))
+    yield alike("the same in any order", scores, tuple(reversed(await scorer(turned))))
+    yield alike("the same again", scores, await scorer(given))
     if getattr(scorer, "pointwise", False):
         alone = [(await scorer(replace(given, candidates=(c,), scores={})))[0] for c in given.candidates]
-        yield _alike("the same alone as in a batch", scores, alone)
+        yield alike("the same alone as in a batch", scores, alone)
+    if callable(getattr(scorer, "tokens", None)):
+        async for seen in examine_reading(scorer):
+            yield seen
 
 
 def _example() -> Pool:
@@ -111,17 +110,17 @@ async def _honours_n(generator: Generator) -> Finding:
 
     choices = await endpoint.post("/chat/completions", body, read=count)
     spare = "" if choices == 3 else "; bon draws the missing ones singly"
-    return _finding("honours n", choices == 3, f"asked for 3 choices in one request, got {choices}{spare}")
+    return finding("honours n", choices == 3, f"asked for 3 choices in one request, got {choices}{spare}")
 
 
 async def _seeds(generator: Generator) -> Finding:
     one, other = await _texts(generator, _SHORT, 2)
     (again,) = await _texts(generator, _SHORT, 1)
     if one != again:
-        return _finding("seed", False, "the same seed gave another text when drawn alone: draws depend on their batch")
+        return finding("seed", False, "the same seed gave another text when drawn alone: draws depend on their batch")
     if one == other:
-        return _finding("seed", False, "two draws with different seeds are the same text")
-    return _finding("seed", True, "the same seed gave the same text, another seed another one")
+        return finding("seed", False, "two draws with different seeds are the same text")
+    return finding("seed", True, "the same seed gave the same text, another seed another one")
 
 
 async def _greedy(generator: Generator) -> Finding:
@@ -129,7 +128,7 @@ async def _greedy(generator: Generator) -> Finding:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that equal candidates are to be expected is the point here
         one, other = await _texts(generator, prompt, 2)
-    return _finding("temperature 0", one == other, "two draws alike" if one == other else "two draws differ")
+    return finding("temperature 0", one == other, "two draws alike" if one == other else "two draws differ")
 
 
 async def _logprobs(generator: Generator) -> Finding:
@@ -138,17 +137,17 @@ async def _logprobs(generator: Generator) -> Finding:
     found = draw.logprobs if isinstance(draw, Candidate) else None
     if found is None:
         why = f"{draw.error}: {draw.message}" if isinstance(draw, Failure) else "none came back"
-        return _finding("logprobs", False, f"{why}; selfcertainty will have nothing to score")
+        return finding("logprobs", False, f"{why}; selfcertainty will have nothing to score")
     kinds = [f"{len(found.tokens)} tokens"]
     kinds += [f"{len(found.top[0])} alternatives each"] if found.top else []
     kinds += ["exact certainty over the vocabulary"] if found.certainty else []
-    return _finding("logprobs", True, ", ".join(kinds))
+    return finding("logprobs", True, ", ".join(kinds))
 
 
 async def _streams(generator: Generator) -> Finding:
     stream = getattr(generator, "stream", None)
     if stream is None:
-        return _finding("streams", False, "it has no stream")
+        return finding("streams", False, "it has no stream")
     started, first, pieces = time.monotonic(), None, 0
     async with aclosing(stream(_SHORT, 0)) as deltas:
         async for delta in deltas:
@@ -157,7 +156,7 @@ async def _streams(generator: Generator) -> Finding:
     detail = f"{pieces} pieces, the first after {first or 0.0:.2f} s"
     if pieces == 1:
         return Finding(check="streams", verdict="unknown", detail=f"{detail}: too short an answer to tell")
-    return _finding("streams", pieces > 1, detail)
+    return finding("streams", pieces > 1, detail)
 
 
 async def _aborts(generator: Generator) -> Finding:
@@ -173,7 +172,7 @@ async def _aborts(generator: Generator) -> Finding:
         return Finding(check="aborts on disconnect", verdict="unknown", detail="the long draws ended by themselves")
     after = await _timed(generator)
     detail = f"a short draw took {before:.2f} s before and {after:.2f} s after leaving {_STREAMS} long ones"
-    return _finding("aborts on disconnect", after <= _SLOWER * before + _GRACE, detail)
+    return finding("aborts on disconnect", after <= _SLOWER * before + _GRACE, detail)
 
 
 async def _begin(stream: AsyncIterator[Delta]) -> bool:
@@ -204,15 +203,3 @@ async def _texts(generator: Generator, prompt: Prompt, n: int) -> list[str]:
         if isinstance(draw, Failure):
             raise BonError(f"a draw failed: {draw.error}: {draw.message}")
     return [draw.text for draw in draws]
-
-
-def _alike(check: str, expected: Sequence[Score], found: Sequence[Score]) -> Finding:
-    if [s.value is None for s in expected] != [s.value is None for s in found]:
-        return _finding(check, False, "some candidates have a score only one time")
-    pairs = [(e.value, f.value) for e, f in zip(expected, found, strict=True)]
-    most = max((abs(e - f) for e, f in pairs if e is not None and f is not None), default=0.0)
-    return _finding(check, most <= 1e-4, f"largest difference {most:.2g}")
-
-
-def _finding(check: str, good: bool, detail: str) -> Finding:
-    return Finding(check=check, verdict="yes" if good else "no", detail=detail)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 __all__ = ["Fault", "Faults", "by_chance", "schedule"]
 
@@ -40,6 +40,8 @@ class Fault:
     """A request with one of these fields (`n`, `response_format`, `logprobs` ...) is answered with 400."""
     ignore: Collection[str] = ()
     """No notice is taken of these fields."""
+    change: Callable[[Any], Any] | None = None
+    """What becomes of the JSON of a whole answer before it is written; it may hold NaN then."""
 
 
 Faults: TypeAlias = Fault | Sequence[Fault | None] | Callable[[int], Fault | None] | None

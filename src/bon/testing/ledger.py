@@ -19,6 +19,7 @@ class Call:
 
     number: int
     """In the order of arrival, from 0."""
+    path: str = ""
     request: Mapping[str, Any]
     """Its JSON body."""
     headers: Mapping[str, str]

@@ -12,12 +12,11 @@ from bon.errors import UsageError
 from bon.score.judge.brief import Mode
 from bon.score.judge.prompt import shown
 from bon.score.judge.screen import screened
+from bon.select import GOLD
 from bon.types import Pool, Prompt, as_messages
 
 __all__ = ["Item", "built_in", "items_of", "lined_up"]
 
-_GOLD = ("correct", "math")
-"""The scorers whose values are the truth where nobody names another."""
 _LONGEST = 4
 """Candidates in one list: more make each question dearer, and say little more of the places."""
 
@@ -69,7 +68,7 @@ def items_of(pools: Iterable[Pool], *, gold: str | None = None, limit: int | Non
     for pool in pools:
         if limit is not None and len(items) >= limit:
             break
-        name = gold or next((name for name in _GOLD if name in pool.scores), None)
+        name = gold or next((name for name in GOLD if name in pool.scores), None)
         found = found or name in pool.scores
         item = _item(pool, name if name in pool.scores else None)
         if len(item.texts) >= 2:

@@ -27,6 +27,9 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
         "rmb-bon": RMB,
         "processbench": PROCESSBENCH,
         "mistakes": PROCESSBENCH,
+        "stepwise": PROCESSBENCH,
+        "prm800k": PROCESSBENCH,
+        "math-shepherd": PROCESSBENCH,
         "prmbench": PRMBENCH,
     }
 )

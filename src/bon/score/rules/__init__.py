@@ -14,6 +14,7 @@ from typing import Any
 
 from bon.protocols import Scorer
 from bon.score.lift import pointwise
+from bon.score.rules.arithmetic import arithmetic
 from bon.score.rules.code import code_style, code_syntax
 from bon.score.rules.penalties import length_penalty, ngram_repetition_penalty
 from bon.score.rules.privacy import privacy_leakage
@@ -26,6 +27,7 @@ from bon.types import Candidate, Prompt, Score
 __all__ = [
     "RULES",
     "accuracy",
+    "arithmetic",
     "code_style",
     "code_syntax",
     "contains",
@@ -48,6 +50,7 @@ RULES: Mapping[str, Callable[..., Score]] = MappingProxyType(
         for function in (
             accuracy,
             number_accuracy,
+            arithmetic,
             f1,
             rouge,
             contains,

@@ -18,7 +18,7 @@ from bon.store.convert.labels import CORRECT, read
 from bon.store.sources.row import Row
 from bon.types import Candidate, Pool, Prompt, Score, as_messages
 
-__all__ = ["STEP", "mistakes", "prmbench", "processbench"]
+__all__ = ["STEP", "mistakes", "prmbench", "processbench", "solution"]
 
 STEP = "\n\n"
 """What stands between the steps in a candidate's text; the steps themselves are in the metadata."""
@@ -65,7 +65,7 @@ def processbench(row: Row) -> Iterator[Pool]:
     }
     prompt = Prompt(id=f"processbench/{one.id}", messages=as_messages(one.problem), metadata=metadata)
     first = None if one.label == -1 else one.label
-    yield _solution(prompt, one.steps, correct=first is None, first_error=first, generator=one.generator)
+    yield solution(prompt, one.steps, correct=first is None, first_error=first, generator=one.generator)
 
 
 def prmbench(row: Row) -> Iterator[Pool]:
@@ -98,7 +98,7 @@ def mistakes(row: Row, *, task: str = "") -> Iterator[Pool]:
         metadata={"benchmark": "mistakes", "subset": task, "final_answer_correct": one.answer == one.target},
     )
     first = one.mistake_index
-    pool = _solution(prompt, one.steps, correct=first is None, first_error=first, generator="PaLM 2")
+    pool = solution(prompt, one.steps, correct=first is None, first_error=first, generator="PaLM 2")
     yield replace(pool, candidates=(replace(pool.candidates[0], answer=one.answer),))
 
 
@@ -107,10 +107,10 @@ def _marked(name: str, kind: str, question: str, steps: Sequence[str], wrong: Se
     metadata = {"benchmark": "prmbench", "subset": kind, "group": f"prmbench/{name}", "error_steps": [*wrong]}
     prompt = Prompt(id=f"prmbench/{kind}/{name}", messages=as_messages(question), metadata=metadata)
     marks = tuple(float(place not in wrong) for place in range(len(steps)))
-    return _solution(prompt, steps, correct=not flawed, first_error=min(wrong, default=None), marks=marks)
+    return solution(prompt, steps, correct=not flawed, first_error=min(wrong, default=None), marks=marks)
 
 
-def _solution(
+def solution(
     prompt: Prompt,
     steps: Sequence[str],
     *,

@@ -19,6 +19,7 @@ from bon.store.convert.processes import mistakes, prmbench, processbench
 from bon.store.convert.programs import humaneval, mbpp
 from bon.store.convert.rewardbench import rewardbench, rewardbench2
 from bon.store.convert.rmb import rmb, rmb_bon
+from bon.store.convert.stepwise import math_shepherd, prm800k, stepwise
 from bon.store.convert.styles import rm_bench
 
 __all__ = ["CONVERTERS", "Converter"]
@@ -129,6 +130,20 @@ _TABLE = (
         mistakes,
         "input steps target answer mistake_index",
         "BIG-Bench Mistake: chains of thought with their first wrong step",
+    ),
+    _one("stepwise", stepwise, "prompt completions labels", "Rows of prompt, completions (the steps) and their labels"),
+    _one(
+        "prm800k",
+        prm800k,
+        "question label",
+        "PRM800K: solutions whose steps people rated, alternatives included",
+        fits=lambda row: isinstance(row["label"], Mapping) and "steps" in row["label"],
+    ),
+    _one(
+        "math-shepherd",
+        math_shepherd,
+        "input label task",
+        "Math-Shepherd: solutions whose steps are tagged by what they led to",
     ),
     _one(
         "helpsteer2-preference",

@@ -1,0 +1,16 @@
+"""`bon train`: the group of commands that train models; each is a module of its own."""
+
+from __future__ import annotations
+
+import click
+
+from bon.cli.lazy import Lazy
+
+__all__ = ["command"]
+
+_COMMANDS: dict[str, tuple[str, str]] = {}
+
+
+@click.group("train", cls=Lazy, modules=_COMMANDS)
+def command() -> None:
+    """Train models that score, or that draw: the result is a folder that its spec loads at once."""

@@ -1,0 +1,86 @@
+"""Decoders with a head of one logit, as most reward models are published: Skywork, GRM, INF-ORM, UltraRM and many more.
+
+`*ForSequenceClassification` (a linear layer `score`), the value heads of trl (`v_head.summary`, linear or deeper), and
+heads under other names: what counts is which tensors lie beside the backbone, not the name of a class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from bon.errors import ModelError
+from bon.score.reward.encoding import answered, last_real
+from bon.score.reward.family import Checkpoint, Family, Judge, Options, Verdict
+from bon.score.reward.layers import chain, outputs_of, part_of, picked, taken
+from bon.score.reward.limits import limit_of, tokenizer_of
+from bon.types import Message
+
+if TYPE_CHECKING:
+    import torch
+
+    from bon.models.reading import Row
+
+__all__ = ["CLASSIFIER"]
+
+_ROOTS = ("score", "v_head.summary", "v_head", "regression_head", "reward_head", "out_proj")
+"""Where the head lies: transformers and INF-ORM; GRM and trl; Starling; UltraRM and Eurus; others; OpenAssistant."""
+
+
+def _fits(checkpoint: Checkpoint) -> bool:
+    return _root(checkpoint) is not None
+
+
+def _root(checkpoint: Checkpoint) -> str | None:
+    return next((root for root in _ROOTS if part_of(checkpoint.names, root)), None)
+
+
+def _load(checkpoint: Checkpoint, options: Options) -> Judge:
+    from bon.models.backbone import load_backbone
+    from bon.models.reading import Row
+
+    root = _root(checkpoint)
+    if root is None:
+        raise ModelError(f"{checkpoint.source!r} has no head: none of {', '.join(_ROOTS)} is among its tensors")
+    names = part_of(checkpoint.names, root)
+    head = taken(checkpoint.weights, names)
+    index, labels = picked(outputs_of(head, root), checkpoint.config, options.output, source=checkpoint.source)
+    unused = part_of(checkpoint.names, "lm_head")  # some keep the language head they do not use, Qwen2.5-Math-RM too
+    backbone = load_backbone(checkpoint.source, config=_config(checkpoint), heads=names | unused, **options.loading)
+    tokenizer = tokenizer_of(backbone, options)
+    pad = checkpoint.config.get("pad_token_id")
+
+    def encode(messages: Sequence[Message], answers: Sequence[str]) -> Row:
+        ids = answered(tokenizer, messages, answers[0])
+        return Row(ids=ids, at=(last_real(ids, pad),))
+
+    def judge(states: torch.Tensor) -> Verdict:
+        values = chain(head, root, states)[0].tolist()
+        return Verdict(value=values[index], parts=dict(zip(labels, values, strict=True)) if len(labels) > 1 else {})
+
+    return Judge(backbone=backbone, encode=encode, judge=judge, limit=limit_of(backbone, options))
+
+
+def _config(checkpoint: Checkpoint) -> Any:
+    """A configuration for transformers, where the checkpoint's own names a class of its own; else None."""
+    stated: Mapping[str, Any] = checkpoint.config
+    if stated.get("model_type") != "gpt_neox_reward_model":
+        return None
+    from transformers import GPTNeoXConfig
+
+    if (pooling := stated.get("pooling") or "last") != "last":
+        raise ModelError(f"{checkpoint.source!r} takes the {pooling} of all states, which bon does not; only the last")
+    return GPTNeoXConfig.from_dict({key: value for key, value in stated.items() if key != "model_type"})
+
+
+CLASSIFIER = Family(
+    name="classifier",
+    source=(
+        "transformers 5.23 modeling_layers.py (GenericForSequenceClassification); allenai/reward-bench 05a9005e "
+        "rewardbench/models/grm.py, inform.py, openbmb.py, openassistant.py; vllm-project/vllm 002b4cf8 "
+        "vllm/model_executor/models/qwen2_rm.py (Qwen2ForRewardModel)"
+    ),
+    fits=_fits,
+    load=_load,
+)
+"""`r = W h` at the last token that is no padding; deeper heads have ReLU between their layers."""

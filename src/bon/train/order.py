@@ -1,0 +1,66 @@
+"""Which rows each step of a training takes, in which passes, at what learning rate; pure: all follows from the seed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+
+from bon.train.recipe import Recipe
+
+__all__ = ["learning_rate", "passes", "rows_of", "seed_of", "steps_an_epoch", "steps_in_all"]
+
+
+def steps_an_epoch(rows: int, recipe: Recipe) -> int:
+    """Steps in which each row is met once; the last may have fewer rows."""
+    return math.ceil(rows / recipe.batch)
+
+
+def steps_in_all(rows: int, recipe: Recipe) -> int:
+    """Steps of the whole training, if it does not stop early."""
+    return min(recipe.epochs * steps_an_epoch(rows, recipe), recipe.steps or 10**12)
+
+
+def rows_of(step: int, rows: int, recipe: Recipe) -> list[int]:
+    """The places of the rows that step number `step`, from 0, takes: every epoch has an order of its own."""
+    epoch, within = divmod(step, steps_an_epoch(rows, recipe))
+    return _shuffled(rows, recipe.seed, epoch)[within * recipe.batch : (within + 1) * recipe.batch]
+
+
+@lru_cache(maxsize=2)
+def _shuffled(rows: int, seed: int, epoch: int) -> list[int]:
+    return [int(place) for place in np.random.default_rng([abs(seed), seed < 0, epoch]).permutation(rows)]
+
+
+def passes(lengths: Sequence[int], tokens: int | None) -> list[list[int]]:
+    """Places of rows, cut into passes, longest first: rows times the longest of them stay within `tokens`.
+
+    A row that is longer than that by itself is a pass of its own. Without `tokens` all rows are one pass.
+    """
+    if tokens is None:
+        return [list(range(len(lengths)))]
+    found: list[list[int]] = []
+    for place in sorted(range(len(lengths)), key=lambda place: (-lengths[place], place)):
+        if found and lengths[found[-1][0]] * (len(found[-1]) + 1) <= tokens:
+            found[-1].append(place)
+        else:
+            found.append([place])
+    return found
+
+
+def learning_rate(step: int, steps: int, recipe: Recipe) -> float:
+    """The learning rate of step number `step`, from 0, of `steps`; the formulas of transformers' schedules."""
+    warm = math.ceil(recipe.warmup * steps)
+    if step < warm:
+        return recipe.lr * step / warm
+    done = (step - warm) / max(1, steps - warm)
+    if recipe.schedule == "linear":
+        return recipe.lr * (1 - done)
+    return recipe.lr * (1 + math.cos(math.pi * done)) / 2 if recipe.schedule == "cosine" else recipe.lr
+
+
+def seed_of(*parts: int) -> int:
+    """One seed of 63 bits from a run's seed and where it has come to: what happened before leaves no trace in it."""
+    return int(np.random.SeedSequence([abs(part) for part in parts]).generate_state(1, np.uint64)[0] >> np.uint64(1))

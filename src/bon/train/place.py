@@ -1,0 +1,92 @@
+"""Where a training runs: on one device, or as one of several processes, each with a device; it trains nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+from bon.errors import MissingExtra, UsageError
+
+__all__ = ["Place", "libraries"]
+
+
+def libraries() -> Any:
+    """Finds torch. Raises MissingExtra where it is not installed."""
+    try:
+        import accelerate  # noqa: F401
+        import safetensors  # noqa: F401
+        import torch
+    except ImportError as error:
+        raise MissingExtra(error.name or "torch", extra="torch", needed_for="bon train") from error
+    return torch
+
+
+class Place:
+    """A device, and how many processes share the work.
+
+    Alone it is plain torch: accelerate's state is one for a whole process, and could not be on the CPU now and on a GPU
+    later. Under torchrun or `accelerate launch` each process computes its share of each step, on a device of its own.
+    """
+
+    def __init__(self, device: str | None = None) -> None:
+        torch = libraries()
+        self._accelerator = None
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            from accelerate import Accelerator
+
+            if device not in (None, "auto"):
+                raise UsageError(f"device {device!r}: where several processes train, each has its own; leave it out")
+            self._accelerator = Accelerator()
+        accelerator = self._accelerator
+        best = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        self.device = accelerator.device if accelerator else torch.device(best if device in (None, "auto") else device)
+        self.processes: int = accelerator.num_processes if accelerator else 1
+        self.process: int = accelerator.process_index if accelerator else 0
+
+    @property
+    def first(self) -> bool:
+        """Whether this process is the one that writes files and tells people."""
+        return self.process == 0
+
+    def prepare(self, model: Any) -> Any:
+        """The model on its device, its gradients averaged over processes."""
+        if self._accelerator:
+            return self._accelerator.prepare_model(model)
+        spread = getattr(model, "hf_device_map", None)  # on several devices already
+        return model if spread and len(set(spread.values())) > 1 else model.to(self.device)
+
+    def alone(self, model: Any, *, last: bool) -> AbstractContextManager[Any]:
+        """Around a pass: gradients stay in this process, unless it is the last pass of a step."""
+        return self._accelerator.no_sync(model) if self._accelerator and not last else nullcontext()
+
+    def total(self, sums: Mapping[str, float]) -> dict[str, float]:
+        """Sums over processes."""
+        if not self._accelerator:
+            return dict(sums)
+        import torch
+
+        table = torch.tensor(list(sums.values()), dtype=torch.float64, device=self.device)
+        return dict(zip(sums, self._accelerator.reduce(table, "sum").tolist(), strict=True))
+
+    def agreed(self, value: Any) -> Any:
+        """What the first process says, in all of them."""
+        if not self._accelerator:
+            return value
+        from accelerate.utils import broadcast_object_list
+
+        return broadcast_object_list([value])[0]
+
+    def wait(self) -> None:
+        """Wait for all processes."""
+        if self._accelerator:
+            self._accelerator.wait_for_everyone()
+
+    @contextmanager
+    def own_random(self) -> Iterator[None]:
+        """Leaves torch's random numbers as they were: a training has its own."""
+        import torch
+
+        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+            yield

@@ -1,0 +1,116 @@
+"""What a training starts from: a backbone with its tokenizer, and a head; of a base, or of what bon trained before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from bon.errors import UsageError
+from bon.models.own import MANIFEST, Manifest, read_manifest
+
+__all__ = ["Setup", "Start", "start"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """What is trained, as `Recipe` says how."""
+
+    base: str = "local"
+    """A transformers folder, a hub id, `gguf:FILE` or `local`."""
+    revision: str | None = None
+    """Of a base on a hub."""
+    adapt: Literal["head", "lora", "full"] = "head"
+    """What is trained with the head: nothing else (hidden states are computed once), LoRA adapters on all linear
+    layers, or every weight."""
+    head: Literal["linear", "mlp"] = "mlp"
+    init: Path | None = None
+    """A folder that bon trained: its backbone and head are what training begins with, instead of `base` and `head`."""
+    rank: int = 16
+    """Of the LoRA adapters (Hu et al. 2021); their alpha is twice that."""
+    max_length: int | None = None
+    """Most tokens of a row; longer ones are left out and counted. None: what the model has positions for."""
+    checkpointing: bool = False
+    """Whether activations are computed twice rather than kept: a third slower, in far less memory."""
+
+    def __post_init__(self) -> None:
+        for name in ("rank", "max_length"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UsageError(f"{name} is {value!r}: give a whole number from 1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """What a training starts from, loaded."""
+
+    base: str
+    """What the result's manifest names."""
+    revision: str | None
+    backbone: Any = field(repr=False)
+    """A `bon.models.backbone.Backbone`."""
+    head: Any = field(repr=False)
+    """A head of `bon.models.heads`, float32."""
+    kind: Literal["linear", "mlp"]
+    """Which one it is."""
+    limit: int | None
+    """Most tokens of a row."""
+    merge: bool
+    """Whether a LoRA adapter is merged when it is saved, since nothing else could load what it lies on."""
+
+
+def start(
+    setup: Setup, *, kind: Literal["rm", "prm"], outputs: int, precision: str, device: str | None, seed: int
+) -> Start:
+    """Load what `setup` names; a fresh head follows from the seed.
+
+    Weights that are trained are float32; a frozen base has the dtype `precision`. Raises ModelError where the model
+    cannot be loaded, UsageError where `init` is of another kind.
+    """
+    import torch
+
+    from bon.models.backbone import load_backbone
+    from bon.models.from_gguf import resolved
+    from bon.models.heads import load_head, make_head
+    from bon.models.own import load_base
+
+    dtype = "float32" if setup.adapt == "full" else precision
+    if setup.init is None:
+        backbone = load_backbone(resolved(setup.base), dtype=dtype, device=device, revision=setup.revision)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            head = make_head(setup.head, size=_width(backbone.model), outputs=outputs, bias=True)
+        base, revision, known = setup.base, setup.revision, None
+    else:
+        known = _fitting(setup.init, kind, outputs)
+        backbone = load_base(setup.init, known, dtype=dtype, device=device)
+        head = load_head(setup.init)
+        unchanged = known.adapted == "head"
+        base = known.base if unchanged else str(setup.init.resolve())
+        revision = known.revision if unchanged else None
+    return Start(
+        base=base,
+        revision=revision,
+        backbone=backbone,
+        head=head.to(backbone.model.device),
+        kind=known.head if known else setup.head,
+        limit=min((n for n in (setup.max_length, backbone.context) if n is not None), default=None),
+        merge=base == "local" or base.startswith("gguf:") or (known is not None and known.adapted == "lora"),
+    )
+
+
+def _fitting(init: Path, kind: str, outputs: int) -> Manifest:
+    if not (init / MANIFEST).is_file():
+        raise UsageError(f"init={str(init)!r} has no {MANIFEST}: give a folder that bon trained, or a model as base=")
+    known = read_manifest(init)
+    if (known.kind, known.outputs) != (kind, outputs):
+        raise UsageError(
+            f"init={str(init)!r} is a {known.kind} with {known.outputs} outputs, where a {kind} with {outputs} is "
+            "trained: give its backbone as base= instead"
+        )
+    return known
+
+
+def _width(model: Any) -> int:
+    """The size of hidden states."""
+    return int(model.config.get_text_config().hidden_size)
