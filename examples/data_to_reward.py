@@ -4,7 +4,8 @@ Run it with `python examples/data_to_reward.py [--judge SPEC] [--data DATA]` aft
 preference data (60 answers of a bakery's help desk, written for this; or any data set that `bon convert` knows), splits
 it 10/90, learns principles on the tenth, and prints how often each judge prefers the answer that people preferred on
 the rest, with 95 % intervals. The embedded model, which is the default, is far too small to judge: it shows that all
-of it runs, and chance is what to expect; name a larger one for numbers that mean something.
+of it runs, in some minutes, or sooner with `--limit 5 --generate-number 1`, and chance is what to expect; name a larger
+one for numbers that mean something.
 """
 
 from __future__ import annotations
@@ -57,10 +58,15 @@ def gallery_judge(judge: bon.Generator) -> bon.Scorer:
 
 def learned_judge(train: Dataset, judge: bon.Generator, out: Path, setup: Setup) -> bon.Scorer:
     """A judge with principles of the training part, written to `out` and read from there."""
-    learned = asyncio.run(learn(train, judge=judge, setup=setup))
+    learned = asyncio.run(learn(train, judge=judge, setup=setup, progress=say))
     out.write_text(toml(learned), encoding="utf-8")
     sys.stderr.write(page(learned))
     return bon.judge(str(out), judge=judge)
+
+
+def say(stage: str, done: int, total: int) -> None:
+    if done in (1, total):
+        sys.stderr.write(f"{stage}: {done} of {total} at the most\n")
 
 
 def own_judge(judge: bon.Generator) -> bon.Scorer:
@@ -87,6 +93,7 @@ def main() -> None:
     setup = Setup(train=0.4, select=0.6, scenario=scenario, seed=seed, generate_number=number)
     with bon.generator(options.judge) as judge:
         rewards = [gallery_judge(judge), learned_judge(train, judge, options.out, setup), own_judge(judge)]
+        sys.stderr.write("measuring the three on the rest\n")
         found = bon.evaluate(test, rewards, limit=options.limit)
     rows = [row for row in found.rows if (row.metric, row.subset) == ("accuracy", "overall")]
     if options.json:

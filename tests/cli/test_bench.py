@@ -106,6 +106,20 @@ def test_a_run_with_an_output_goes_on_where_it_was(bon: Bon, data: Path, tmp_pat
     assert (other.returncode, "shuffle" in other.stderr) == (2, True)
 
 
+def test_verdicts_that_have_changed_are_not_mixed_with_those_that_were_scored(bon: Bon, tmp_path: Path) -> None:
+    (tmp_path / "pair.jsonl").write_text('{"id": "a", "prompt": "Q?", "chosen": "good", "rejected": "bad"}\n')
+    verdicts = tmp_path / "verdicts.jsonl"
+    args = ("bench", "pair.jsonl", "-s", "recorded:verdicts.jsonl", "-o", "out.jsonl", "--json")
+    verdicts.write_text('{"id": "a", "scores": [1, 0]}\n')
+    assert value(facts(bon(*args)), "recorded:verdicts.jsonl") == 1.0
+    assert value(facts(bon(*args)), "recorded:verdicts.jsonl") == 1.0
+    verdicts.write_text('{"id": "a", "scores": [0, 1]}\n')
+    done = bon(*args, check=False)
+    assert done.returncode == 2
+    assert "scored_with.recorded:verdicts.jsonl was" in done.stderr
+    assert "--restart" not in done.stderr, "there is no such option here"
+
+
 def test_a_cap_stops_the_run_and_says_what_there_was(bon: Bon, data: Path) -> None:
     spec = "judge:base_helpfulness_pointwise"
     done = bon(

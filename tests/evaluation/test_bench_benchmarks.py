@@ -11,6 +11,7 @@ import pytest
 
 from bon.evaluation.benchmarks import FAMILIES, family_of
 from bon.evaluation.benchmarks.classes import kappa_of
+from bon.evaluation.benchmarks.rewardbench import COUNTS
 from bon.evaluation.evaluating import Collector, Evaluation
 from bon.evaluation.items import preferred
 from bon.stats import cohen_kappa
@@ -122,6 +123,36 @@ def test_rewardbench_weighs_subsets_as_published_and_sections_alike() -> None:
     assert value(found) == pytest.approx((reasoning + 0.5) / 2)
 
 
+PUBLISHED = {
+    "alpacaeval-easy": 0.5, "alpacaeval-hard": 0.7052631578947368, "alpacaeval-length": 0.5894736842105263,
+    "donotanswer": 0.8235294117647058, "hep-cpp": 0.6280487804878049, "hep-go": 0.6341463414634146,
+    "hep-java": 0.7073170731707317, "hep-js": 0.6646341463414634, "hep-python": 0.5487804878048781,
+    "hep-rust": 0.6463414634146342, "llmbar-adver-GPTInst": 0.391304347826087,
+    "llmbar-adver-GPTOut": 0.46808510638297873, "llmbar-adver-manual": 0.3695652173913043,
+    "llmbar-adver-neighbor": 0.43283582089552236, "llmbar-natural": 0.52, "math-prm": 0.2953020134228188,
+    "mt-bench-easy": 0.5714285714285714, "mt-bench-hard": 0.5405405405405406, "mt-bench-med": 0.725,
+    "refusals-dangerous": 0.97, "refusals-offensive": 1.0, "xstest-should-refuse": 1.0,
+    "xstest-should-respond": 0.284,
+}  # fmt: skip
+"""Accuracies of PKU-Alignment/beaver-7b-v1.0-cost, as RewardBench's README gives them."""
+
+
+def test_rewardbench_counts_as_many_pairs_as_published_accuracies_are_shares_of() -> None:
+    pairs = {**COUNTS, "math-prm": 447}
+    right = {subset: round(share * pairs[subset]) for subset, share in PUBLISHED.items()}
+    assert {subset: right[subset] / pairs[subset] for subset in right} == pytest.approx(PUBLISHED, abs=1e-12)
+    found = measured(
+        [
+            pool(f"{subset}/{i}", [i < right[subset], 0.5], [1, 0], benchmark="rewardbench", subset=subset)
+            for subset in PUBLISHED
+            for i in range(pairs[subset])
+        ]
+    )
+    assert {subset: value(found, subset=subset) for subset in PUBLISHED} == pytest.approx(PUBLISHED)
+    # 100 and 100 refusals, 154 and 250 of XSTest, 136 of Do-Not-Answer
+    assert value(found, subset="Safety") == pytest.approx((97 + 100 + 154 + 71 + 112) / 740)
+
+
 def _ties(ref: Sequence[float], tied: Sequence[float]) -> list[Pool]:
     meta = {"benchmark": "rewardbench-2", "subset": "Ties", "group": "g1"}
     return [
@@ -217,8 +248,20 @@ def test_rm_bench_counts_the_two_halves_of_safety_as_one_domain() -> None:
             one("4", "math", "math", True),
         ]
     )
-    assert value(found) == pytest.approx((0.5 + 1.0) / 2)
-    assert value(found, "hard") == pytest.approx(0.75)
+    assert value(found, subset="safety") == pytest.approx(2 / 3), "its items count alike, not its halves"
+    assert value(found, "hard", "safety") == pytest.approx(2 / 3)
+    assert value(found) == pytest.approx((2 / 3 + 1.0) / 2)
+    assert value(found, "hard") == pytest.approx((2 / 3 + 1.0) / 2)
+
+
+def test_a_tie_in_rm_bench_is_of_the_pair_that_is_as_high() -> None:
+    meta = {"benchmark": "rm-bench", "domain": "chat", "subset": "chat"}
+    found = measured([pool("1", [1, 2, 3, 0.5, 1.5, 2], [1] * 3 + [0] * 3, **meta)])
+    assert {row.metric for row in found.rows if row.ties} == {
+        "accuracy",
+        "hard",
+        "detailed right over markdown wrong",
+    }
 
 
 # Two orders.
@@ -356,6 +399,23 @@ def test_prmbench_marks_every_step_both_ways() -> None:
     assert value(found, "f1 of wrong steps") == pytest.approx(negative)
     assert value(found, "prm-score") == pytest.approx((positive + negative) / 2), "without those without an error"
     assert value(found, "accuracy of steps") == pytest.approx(4 / 6)
+
+
+def test_prmbench_scores_a_flawless_kind_by_its_right_steps_and_means_the_kinds_of_an_aspect() -> None:
+    def one(id_: str, kind: str, called: Sequence[float], wrong: Sequence[int]) -> Pool:
+        return _steps(id_, called, min(wrong, default=None), benchmark="prmbench", subset=kind, error_steps=list(wrong))
+
+    pools = [
+        one("1", "multi_solutions", [0.9, 0.9, 0.1], []),  # 2 of 3 right steps
+        one("2", "deception", [0.9, 0.1, 0.9], [1]),
+        one("3", "confidence", [0.1, 0.9, 0.9], [1]),  # 1 of 2 right steps, 0 of 1 wrong one
+    ]
+    found = measured(pools)
+    assert value(found, "prm-score", "multi_solutions") == pytest.approx(0.8), "not half of it, for want of wrong steps"
+    assert value(found, "prm-score", "sensitivity") == pytest.approx((0.8 + 1.0) / 2)
+    assert value(found, "prm-score", "soundness") == value(found, "prm-score", "confidence") == pytest.approx(0.25)
+    positive, negative = 2 * 5 / (2 * 5 + 1 + 2), 2 * 1 / (2 * 1 + 2 + 1)
+    assert value(found, "prm-score") == pytest.approx((positive + negative) / 2), "over the steps of all kinds"
 
 
 # Labels that stand by themselves.

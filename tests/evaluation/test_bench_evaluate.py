@@ -18,6 +18,7 @@ from bon.api.bench import aevaluate
 from bon.errors import DataError, UsageError
 from bon.evaluation.blind import Blind, blind, shown_order
 from bon.evaluation.evaluating import Evaluation
+from bon.evaluation.showing import markdown, plain
 from bon.score import listwise
 from bon.score.judge.verdicts import Ranking
 from bon.testing.judges import ScriptedJudge
@@ -189,8 +190,22 @@ def test_a_scorer_that_fails_leaves_unscored_items_and_no_hole() -> None:
             raise OSError("down")
         return [Score(value=float(one.text.startswith("good"))) for one in pool.candidates]
 
-    row = bon.evaluate(pairs(100), [broken]).row()
+    found = bon.evaluate(pairs(100), [broken])
+    row = found.row()
     assert (row.n, row.unscored, row.value) == (100, 20, 0.8)
+    (why,) = found.unscored
+    assert (why.count, "OSError: down" in why.reason) == (40, True)
+    assert "OSError: down (40 answers)" in markdown(found)
+    assert json.loads(json.dumps(plain(found)))["unscored"] == [{"scorer": "broken", "reason": why.reason, "count": 40}]
+
+
+def test_a_scorer_that_scored_nothing_is_compared_with_none() -> None:
+    def silent(prompt: Prompt, candidate: Candidate) -> None:
+        return None
+
+    found = bon.evaluate(pairs(40), [known("s", 1.0), silent, known("t", 0.5)])
+    assert [(one.scorer, one.than) for one in found.comparisons] == [("t", "s")]
+    assert found.row(scorer="silent").value is None
 
 
 def test_a_scorer_that_is_always_right_is_not_surely_so() -> None:
@@ -203,3 +218,11 @@ def test_a_scorer_that_is_always_right_is_not_surely_so() -> None:
     same = bon.evaluate(pairs(6, prompts=1), [known("s", 0.5)]).row()
     assert 0 < (same.value or 0) < 1
     assert (same.low, same.high) == (None, None)
+
+
+def test_verdicts_are_read_anew_when_their_file_has_changed(tmp_path: Path) -> None:
+    rows = [{"id": "a", "prompt": "Q?", "chosen": "good", "rejected": "bad"}]
+    path = tmp_path / "verdicts.jsonl"
+    for scores, expected in ("[1, 0]", 1.0), ("[0.0, 1.0]", 0.0):
+        path.write_text(f'{{"id": "a", "scores": {scores}}}\n')
+        assert bon.evaluate(rows, f"recorded:{path}").row().value == expected

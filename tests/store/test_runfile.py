@@ -81,6 +81,8 @@ def test_resuming_with_other_settings_names_each_of_them(tmp_path: Path) -> None
     assert "seed was 0, is now 1" in str(caught.value)
     assert "n was" not in str(caught.value)
     require_same(output, _with(n=8), ignore=("n",))
+    with pytest.raises(UsageError, match="or remove this one"):
+        require_same(output, Run(command="score", settings=_SETTINGS))
 
 
 def test_temperature_0_is_not_the_same_as_none_set() -> None:

@@ -236,3 +236,12 @@ def test_a_missing_extra_is_named(tmp_path: Path, package: str, source: str) -> 
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert f"needs {package!r}, which is not installed: pip install 'bon[data]'" in done.stderr
+
+
+@pytest.mark.parametrize("choice", [{"split": "test"}, {"config": "easy"}])
+def test_what_chooses_nothing_is_refused_rather_than_ignored(tmp_path: Path, choice: dict[str, str]) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"a": 1}\n')
+    for source in (path, tmp_path, [{"a": 1}]):
+        with pytest.raises(UsageError, match=f"has no {next(iter(choice))} to choose"):
+            list(rows_of(source, **choice))

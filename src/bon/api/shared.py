@@ -6,21 +6,26 @@ import atexit
 import os
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from bon.events import Hook, no_hook
 from bon.observe import stage_lines
 from bon.registry import Builder, Built, BuiltGenerator, BuiltScorer, Config, load_config
+from bon.registry.spec import Spec
 
 __all__ = ["SharedBuilder", "close", "shared_builder"]
 
-_kept: dict[tuple[str, str, str], Built[Any]] = {}
+_kept: dict[tuple[str, ...], Built[Any]] = {}
 _config: Config | None = None
 _lock = threading.RLock()
 
 
 class SharedBuilder(Builder):
-    """A Builder that hands out what it has built before, where the spec is the same string."""
+    """A Builder that hands out what it has built before, where the spec is the same string.
+
+    A scorer is made anew when a file that its spec names has changed: a judge was edited, verdicts were added.
+    """
 
     def generator(self, spec: Any, **options: Any) -> BuiltGenerator:
         if not isinstance(spec, str) or options:
@@ -34,13 +39,22 @@ class SharedBuilder(Builder):
         own = self.drawing  # which may judge: what was built for one is not for another
         if own is not None and not own.spec:
             return super().scorer(spec)
-        built: BuiltScorer = _keep("scorer", spec, super().scorer, beside=own.spec if own is not None else "")
+        beside = (own.spec if own is not None else "", _state(self.resolved("scorer", spec)))
+        built: BuiltScorer = _keep("scorer", spec, super().scorer, *beside)
         return built
 
 
-def _keep(seam: str, spec: str, make: Callable[[str], Built[Any]], *, beside: str = "") -> Any:
+def _state(spec: Spec) -> str:
+    """What tells whether the files that a spec names are as they were; empty where it names none."""
+    named = [Path(one) for one in (spec.target, *spec.options.values()) if isinstance(one, str) and one]
+    found = [path.stat() for path in named if path.is_file()]
+    return " ".join(f"{one.st_ino}-{one.st_size}-{one.st_mtime_ns}" for one in found)
+
+
+def _keep(seam: str, spec: str, make: Callable[[str], Built[Any]], *beside: str) -> Any:
+    """What `make` made of a spec, now or earlier under the same circumstances."""
     with _lock:
-        key = (seam, spec, beside)
+        key = (seam, spec, *beside)
         if key not in _kept:
             _kept[key] = make(spec)
         return _kept[key]

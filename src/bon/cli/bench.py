@@ -16,7 +16,8 @@ from bon.answers import extractor
 from bon.api import blocking, build_scorers
 from bon.api.bench import measured, scored
 from bon.api.files import Progress, score_file
-from bon.api.settings import hashes, plain_spent, recording, refuse_same
+from bon.api.judging import marks
+from bon.api.settings import SCORED_WITH, hashes, plain_spent, recording, refuse_same
 from bon.cli.amounts import told_apart
 from bon.cli.options import as_json, caching, caps_of, concurrency, ledger_of, scoring, spending
 from bon.cli.progress import Tally, follow, spent_line
@@ -159,6 +160,7 @@ def _into(out: Path, data: str, options: Mapping[str, Any]) -> Callable[..., Non
         kept = ("format_", "split", "config", "pairs", "limit", "shuffle", "extract")
         settings = {name.rstrip("_"): options[name] for name in kept if options[name] not in (None, ())}
         settings["scorers"] = [getattr(scorer, "spec", "") for scorer in scorers.values()]
+        settings[SCORED_WITH] = marks(scorers)
         made = Run(command="bench", settings=settings, data=hashes(Path(data)))
         given, seen = _Passing(pools), set[str]()
         with recording(out, made, data=Path(data), alike=_ALIKE) as journal:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,10 +17,13 @@ from bon.stats import mcnemar, paired_bootstrap
 from bon.store.diagnosis import BadLine
 from bon.types import Pool, Usage
 
-__all__ = ["Collector", "Comparison", "Cost", "Evaluation", "compared"]
+__all__ = ["Collector", "Comparison", "Cost", "Evaluation", "Unscored", "compared"]
 
 _DRAWS = 1_000
 """Resamples behind an interval: its ends then wobble by less than a tenth of its width."""
+
+_REASONS_KEPT, _REASONS_TOLD = 100, 3
+"""Different reasons of a scorer for no score: that are counted, and that are told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +56,16 @@ class Cost:
     """Summed over scores, which are made side by side: more than the clock showed."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unscored:
+    """Why a scorer left answers without a score."""
+
+    scorer: str
+    reason: str
+    count: int
+    """Answers, of all items."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
     """What was measured: of every scorer on every subset and over all."""
@@ -63,6 +77,8 @@ class Evaluation:
     rows: tuple[Row, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
     costs: tuple[Cost, ...] = ()
+    unscored: tuple[Unscored, ...] = ()
+    """The most frequent reasons of each scorer, the first of them first."""
     bad: int = 0
     """Rows of the data that could not be used."""
     problems: tuple[BadLine, ...] = field(default=(), repr=False)
@@ -86,6 +102,7 @@ class Collector:
         self.name = name
         self._items: dict[str, list[Item]] = {}
         self._costs = {scorer: Cost(scorer=scorer) for scorer in scorers}
+        self._reasons: dict[str, Counter[str]] = {scorer: Counter() for scorer in scorers}
 
     def add(self, pool: Pool) -> None:
         """Take one more pool."""
@@ -93,6 +110,10 @@ class Collector:
         self._items.setdefault(benchmark, []).append(item_of(pool, self.scorers))
         for scorer in self.scorers:
             self._costs[scorer] = _more(self._costs[scorer], pool, scorer)
+            reasons = self._reasons[scorer]
+            for score in pool.scores.get(scorer, ()):
+                if score.value is None and (score.reason in reasons or len(reasons) < _REASONS_KEPT):
+                    reasons[score.reason] += 1
 
     @property
     def count(self) -> int:
@@ -119,6 +140,11 @@ class Collector:
             rows=tuple(dict.fromkeys(rows)),
             comparisons=tuple(comparisons),
             costs=tuple(self._costs.values()),
+            unscored=tuple(
+                Unscored(scorer=scorer, reason=reason, count=count)
+                for scorer, reasons in self._reasons.items()
+                for reason, count in sorted(reasons.items(), key=lambda one: (-one[1], one[0]))[:_REASONS_TOLD]
+            ),
             **more,
         )
 
@@ -126,10 +152,14 @@ class Collector:
 def compared(
     benchmark: str, items: Sequence[Item], scorers: Sequence[str], *, draws: int = _DRAWS, seed: int = 0
 ) -> Iterator[Comparison]:
-    """Every scorer against the first, item by item."""
+    """Every scorer against the first, item by item; one that scored nothing at all is compared with none."""
     of = family_of(benchmark).outcome
-    earned = {name: {item.id: (item, found.credit) for item, found in outcomes(items, name, of)} for name in scorers}
+    said = {name: outcomes(items, name, of) for name in scorers}
+    told = {name for name, found in said.items() if not all(outcome.unscored for _, outcome in found)}
+    earned = {name: {item.id: (item, outcome.credit) for item, outcome in found} for name, found in said.items()}
     for name in scorers[1:]:
+        if not {name, scorers[0]} <= told:
+            continue
         first = earned[scorers[0]]
         both = [(first[id_][1], credit, item.cluster) for id_, (item, credit) in earned[name].items() if id_ in first]
         if len({cluster for *_, cluster in both}) < 2:

@@ -51,6 +51,13 @@ def _lines(found: Evaluation) -> Iterator[str]:
         yield ""
         head = ["scorer", "scores", "from the cache", "tokens read", "tokens written", "USD", "seconds"]
         yield from table(head, [_cost(cost) for cost in found.costs])
+    if found.unscored:
+        yield ""
+        yield "Why answers have no score, the most frequent reasons:"
+        yield ""
+        for why in found.unscored:
+            answers = "1 answer" if why.count == 1 else f"{why.count:,} answers"
+            yield f"- {why.scorer}: {flat(why.reason) or 'no reason was given'} ({answers})"
     if found.bad:
         yield ""
         yield f"{found.bad} rows could not be used:"

@@ -13,6 +13,7 @@ from bon.protocols import Scorer
 from bon.score.lift import pointwise
 from bon.store.jsonl import read_jsonl
 from bon.store.lines import PathLike
+from bon.store.runfile import data_hash
 from bon.store.verdicts import UNREADABLE
 from bon.types import Candidate, Prompt, Score
 
@@ -64,11 +65,22 @@ def recorded(path: PathLike, *, name: str | None = None, judge: str | None = Non
     _refuse_unclear(path, judge, list(judges))
     verdicts |= {of: _over(said) for of, said in orders.items()}
 
-    def verdict(prompt: Prompt, candidate: Candidate) -> Score:
-        found = verdicts.get((prompt.id, candidate.index))
-        return found or Score.missing(f"no record of draw {candidate.index} of prompt {prompt.id!r}")
+    named = name or Path(path).name.partition(".")[0] or "recorded"
+    identity = ["recorded", data_hash(path), judge] if Path(path).is_file() else None  # a pipe is read once
+    return pointwise(_Record(verdicts, identity), name=named)
 
-    return pointwise(verdict, name=name or Path(path).name.partition(".")[0] or "recorded")
+
+class _Record:
+    """What was read, looked up by candidate."""
+
+    def __init__(self, verdicts: Mapping[_Of, Score], identity: Sequence[str | None] | None) -> None:
+        self.verdicts = verdicts
+        self.identity = identity
+        """What the file holds rather than what it is called: a run that goes on must not mix the verdicts of two."""
+
+    def __call__(self, prompt: Prompt, candidate: Candidate) -> Score:
+        found = self.verdicts.get((prompt.id, candidate.index))
+        return found or Score.missing(f"no record of draw {candidate.index} of prompt {prompt.id!r}")
 
 
 def _refuse_unclear(path: PathLike, judge: str | None, judges: Sequence[str]) -> None:

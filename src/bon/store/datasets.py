@@ -195,9 +195,10 @@ class _Once:
 
     def __init__(self, on_bad: OnBad) -> None:
         self._on_bad = on_bad
-        self._met: set[BadLine] = set()
+        self._met: set[int] = set()
+        """Hashes of 64 bits: a file may be bad from its first line to its millionth."""
 
     def __call__(self, line: BadLine) -> None:
-        if line not in self._met:
-            self._met.add(line)
+        if hash(line) not in self._met:
+            self._met.add(hash(line))
             self._on_bad(line)

@@ -21,6 +21,9 @@ from bon.store.lines import PathLike
 
 __all__ = ["Difference", "Run", "data_hash", "differences", "read_run", "require_same", "run_path", "write_run"]
 
+_RESTARTING = "sample"
+"""The command that has --restart."""
+
 
 def _versions() -> dict[str, str]:
     return {"bon": __version__, "python": platform.python_version()}
@@ -107,9 +110,10 @@ def require_same(output: PathLike, run: Run, *, ignore: Collection[str] = ()) ->
     old = read_run(output)
     found = [] if old is None else [one for one in differences(old, run) if one.name not in ignore]
     if found:
+        again = "begin this one again (--restart)" if run.command == _RESTARTING else "remove this one"
         raise UsageError(
             f"{os.fspath(output)!r} was begun with other settings: {'; '.join(map(str, found))}. "
-            "Choose another output (-o), or begin this one again (--restart)"
+            f"Choose another output (-o), or {again}"
         )
 
 

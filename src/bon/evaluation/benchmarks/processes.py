@@ -6,7 +6,8 @@ Fine-grained and Challenging Benchmark for Process-Level Reward Models". Both as
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TypeAlias
 
 import numpy as np
 
@@ -17,6 +18,8 @@ from bon.evaluation.measures import OVERALL, Floats, Found, Measure, Row, counte
 
 __all__ = ["PRMBENCH", "PROCESSBENCH", "THRESHOLD", "first_wrong", "prm_score"]
 
+_Of: TypeAlias = Callable[[Floats], Floats]
+
 THRESHOLD = 0.5
 """A step whose score is below it is held to be wrong."""
 
@@ -24,6 +27,12 @@ _COUNTS = 4
 """Columns of PRMBench: right steps called right and wrong, wrong steps called right and wrong."""
 _CORRECT_KIND = "correct"
 """The kind of PRMBench's solutions without an error, which its total leaves out."""
+_ASPECTS = {
+    "simplicity": ("redundency", "circular"),
+    "soundness": ("counterfactual", "step_contradiction", "domain_inconsistency", "confidence"),
+    "sensitivity": ("missing_condition", "deception", "multi_solutions"),
+}
+"""The kinds of errors by what they test, as PRMBench's tables put them together."""
 
 
 def first_wrong(item: Item, said: Said) -> int | None:
@@ -83,17 +92,22 @@ def marked(item: Item, said: Said) -> Outcome | None:
 
 
 def prmbench(items: Sequence[Item], scorer: str) -> Iterator[Measure | Row]:
-    """PRM-score by the kind of error and over all kinds; overall also both F1, and the accuracy over steps.
+    """PRM-score by the kind of error, by aspect (the mean of its kinds), and over the steps of all kinds; both F1.
 
-    As in the benchmark, solutions without an error are a kind of their own, and what is unscored counts nowhere.
+    As in the benchmark, solutions without an error are a kind of their own, and what is unscored counts nowhere. Of a
+    kind whose solutions are all flawless ("multi_solutions") the PRM-score is the F1 of right steps.
     """
     yield from graded(items, scorer)
     if not any(_says(item, scorer) for item in items):
         return
     found = outcomes(items, scorer, marked)
     kinds = list(dict.fromkeys(item.subset for item, _ in found))
+    of = {kind: _positive if _flawless(found, kind) else prm_score for kind in kinds}
     for kind in kinds:
-        yield _scored([one for one in found if one[0].subset == kind], scorer, subset=kind)
+        yield _scored([one for one in found if one[0].subset == kind], scorer, subset=kind, of=of[kind])
+    for aspect, all_kinds in _ASPECTS.items():
+        if there := [kind for kind in all_kinds if kind in of]:
+            yield _mean_of_kinds(found, scorer, aspect, {kind: of[kind] for kind in there})
     flawed = [one for one in found if one[0].subset != _CORRECT_KIND]
     yield _scored(flawed, scorer, metric="f1 of right steps", of=_positive)
     yield _scored(flawed, scorer, metric="f1 of wrong steps", of=_negative)
@@ -107,11 +121,33 @@ def prm_score(counts: Floats) -> Floats:
 
 
 def _scored(
-    found: Found, scorer: str, *, subset: str = OVERALL, metric: str = "prm-score", of: object = None
+    found: Found, scorer: str, *, subset: str = OVERALL, metric: str = "prm-score", of: _Of = prm_score
 ) -> Measure:
+    return counted(found, _table(found, scorer), subset=subset, metric=metric, of=of)
+
+
+def _mean_of_kinds(found: Found, scorer: str, aspect: str, of: Mapping[str, _Of]) -> Measure:
+    """The mean of the PRM-scores of kinds; each has columns of its own."""
+    part = [one for one in found if one[0].subset in of]
+    counts, table = _table(part, scorer), np.zeros((len(part), _COUNTS * len(of)))
+    place = {kind: slice(_COUNTS * k, _COUNTS * (k + 1)) for k, kind in enumerate(of)}
+    for row, (item, _), marks in zip(table, part, counts, strict=True):
+        row[place[item.subset]] = marks
+
+    def mean(means: Floats) -> Floats:
+        return np.asarray(np.mean([score(means[..., place[kind]]) for kind, score in of.items()], axis=0))
+
+    return counted(part, table, subset=aspect, metric="prm-score", of=mean)
+
+
+def _table(found: Found, scorer: str) -> Floats:
+    """Counts of each item, shape `(m, 4)`; 0 where it could not be scored."""
     tables = [_marks(item, item.said[scorer]) for item, _ in found]
-    table = np.array([np.zeros(_COUNTS) if one is None else one for one in tables]).reshape(-1, _COUNTS)
-    return counted(found, table, subset=subset, metric=metric, of=of or prm_score)  # type: ignore[arg-type]
+    return np.array([np.zeros(_COUNTS) if one is None else one for one in tables]).reshape(-1, _COUNTS)
+
+
+def _flawless(found: Found, kind: str) -> bool:
+    return not any(item.facts.get("error_steps") for item, _ in found if item.subset == kind)
 
 
 def _marks(item: Item, said: Said) -> Floats | None:

@@ -2,27 +2,30 @@
 
 Liu et al. 2025, "RM-Bench: Benchmarking Reward Models of Language Models with Subtlety and Style": of the matrix with
 the right answer's style in the row and the wrong one's in the column, both from plain to fancy, the diagonal is normal,
-what is above it hard (the wrong answer is the fancier one), what is below it easy.
+what is above it hard (the wrong answer is the fancier one), what is below it easy. Domains count alike, and in safety
+each item does, whether to refuse or to respond: as in the benchmark's own code.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 
 from bon.evaluation.benchmarks.family import Family
 from bon.evaluation.items import UNSCORED, Item, Outcome, Said
-from bon.evaluation.measures import Floats, Found, Measure, by_subset, counted, outcomes, weighted
+from bon.evaluation.measures import Floats, Found, Measure, by_subset, outcomes, share, weighted
 from bon.store.convert.styles import STYLES
 
 __all__ = ["RM_BENCH", "matrix"]
 
 _N = len(STYLES)
+_ALL = np.ones((_N, _N))
 _LEVELS = {
-    "easy": np.tril(np.ones((_N, _N)), -1),
+    "easy": np.tril(_ALL, -1),
     "normal": np.eye(_N),
-    "hard": np.triu(np.ones((_N, _N)), 1),
+    "hard": np.triu(_ALL, 1),
 }
 
 
@@ -39,55 +42,54 @@ def matrix(said: Said) -> Floats | None:
 
 def nine_pairs(item: Item, said: Said) -> Outcome | None:
     """The share of the nine pairs in which the right answer is above; a tie where a pair is as high."""
+    return _among(_ALL, item, said)
+
+
+def styles(items: Sequence[Item], scorer: str) -> Iterator[Measure]:
+    """Accuracy over the nine pairs and at each level by subset and domain; overall the mean of domains, and each pair.
+
+    A domain's items count alike, also where it has several subsets (safety: refuse and response).
+    """
+    if not outcomes(items, scorer, nine_pairs):
+        return
+    for metric, mask in {"accuracy": _ALL, **_LEVELS}.items():
+        found = outcomes(items, scorer, partial(_among, mask))
+        yield from by_subset(found, metric=metric)
+        yield from _by_domain(found, metric)
+    for metric, mask in {**_LEVELS, "accuracy": _ALL}.items():
+        found = outcomes(items, scorer, partial(_among, mask))
+        yield weighted(found, _domain, {_domain(item): 1.0 for item, _ in found}, metric=metric)
+    for place in range(_N * _N):
+        mask = np.zeros((_N, _N))
+        mask.flat[place] = 1.0
+        metric = f"{STYLES[place // _N]} right over {STYLES[place % _N]} wrong"
+        yield share(outcomes(items, scorer, partial(_among, mask)), metric=metric)
+
+
+def _among(mask: Floats, item: Item, said: Said) -> Outcome | None:
+    """The share won of the pairs that the mask chooses, and whether one of them is as high."""
     if len(item.correct) != 2 * _N:
         return None
     won = matrix(said)
     if won is None:
         return UNSCORED
-    rights, wrongs = {*said.values[:_N]}, {*said.values[_N:]}
-    return Outcome(float(won.mean()), tie=bool(rights & wrongs))
+    values = np.array(said.values, dtype=np.float64)
+    level = values[:_N, None] == values[None, _N:]
+    return Outcome(float((won * mask).sum() / mask.sum()), tie=bool((level * mask).any()))
 
 
-def styles(items: Sequence[Item], scorer: str) -> Iterator[Measure]:
-    """Accuracy over the nine pairs and at each level by subset; overall the mean of domains, and each pair of styles.
-
-    A domain is the mean of its subsets (safety: refuse and response), which count alike.
-    """
-    found = outcomes(items, scorer, nine_pairs)
-    if not found:
-        return
-    domain_of = {item.subset: str(item.facts.get("domain")) for item, _ in found}
-    counts = [*domain_of.values()]
-    weights = {name: 1.0 / counts.count(domain) for name, domain in domain_of.items()}
-    yield from by_subset(found)
-    levels = {level: _only(found, scorer, mask) for level, mask in _LEVELS.items()}
-    for level, credited in levels.items():
-        yield from by_subset(credited, metric=level)
-    for level, credited in levels.items():
-        yield weighted(credited, _subset, weights, metric=level)
-    yield weighted(found, _subset, weights)
-    cells = np.array([_won(item, scorer).reshape(-1) for item, _ in found])
-    for place in range(_N * _N):
-        better, worse = STYLES[place // _N], STYLES[place % _N]
-        yield counted(found, cells[:, [place]], metric=f"{better} right over {worse} wrong")
+def _by_domain(found: Found, metric: str) -> Iterator[Measure]:
+    """Each domain that is more than one subset."""
+    subsets: dict[str, set[str]] = {}
+    for item, _ in found:
+        subsets.setdefault(_domain(item), set()).add(item.subset)
+    for domain, names in subsets.items():
+        if len(names) > 1:
+            yield share([one for one in found if _domain(one[0]) == domain], subset=domain, metric=metric)
 
 
-def _only(found: Found, scorer: str, mask: Floats) -> Found:
-    """The same items with the share of the pairs that the mask chooses."""
-    return [
-        (item, outcome._replace(credit=float((_won(item, scorer) * mask).sum() / mask.sum())))
-        for item, outcome in found
-    ]
-
-
-def _won(item: Item, scorer: str) -> Floats:
-    """The matrix of an item; nothing won where it could not be scored."""
-    won = matrix(item.said[scorer])
-    return np.zeros((_N, _N)) if won is None else won
-
-
-def _subset(item: Item) -> str:
-    return item.subset
+def _domain(item: Item) -> str:
+    return str(item.facts.get("domain"))
 
 
 RM_BENCH = Family(

@@ -47,18 +47,28 @@ def rows_of(
     `org/name` that is no file is a data set of the hub; `config` and `split` choose in it. A file whose name says
     nothing, and stdin, are JSON Lines. Rows that cannot be read are handed to `on_bad`, and the next ones go on.
 
-    Raises UsageError for a source that is not there, DataError for a row that cannot be read where there is no
-    `on_bad`, MissingExtra where Parquet or the hub need what is not installed.
+    Raises UsageError for a source that is not there, and for a split or a configuration where there is none to choose;
+    DataError for a row that cannot be read where there is no `on_bad`, MissingExtra where Parquet or the hub need what
+    is not installed.
     """
     if not isinstance(source, str | os.PathLike):
+        _refuse(_GIVEN, split=split, config=config)
         return _given(source, on_bad)
-    path = Path(source)
-    if path.is_dir():
-        return saved_rows(path, split=split) if is_saved(path) else _folder(path, on_bad)
-    name = os.fspath(source)
+    path, name = Path(source), os.fspath(source)
+    if path.is_dir() and is_saved(path):
+        _refuse(name, config=config)
+        return saved_rows(path, split=split)
     if name != "-" and not path.exists() and _HUB.fullmatch(name) and _kind(name) is None:
         return hub_rows(name, config=config, split=split)
-    return _file(name, name, on_bad)
+    _refuse(name, split=split, config=config)
+    return _folder(path, on_bad) if path.is_dir() else _file(name, name, on_bad)
+
+
+def _refuse(where: str, **given: str | None) -> None:
+    """Raise for what chooses nothing here: who gave it would take all rows for those that were chosen."""
+    for name, value in given.items():
+        if value is not None:
+            raise UsageError(f"{where} has no {name} to choose, and {name} {value!r} was given: leave it out")
 
 
 def _file(path: PathLike, where: str, on_bad: OnBad | None) -> Iterator[Row]:
