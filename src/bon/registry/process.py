@@ -39,10 +39,9 @@ def _make(spec: Spec, builder: Builder) -> ProcessReward:  # noqa: ARG001
         raise SpecError(f"{spec.text!r}: tokens is how many are read at a time, 1 or more, not {own['tokens']!r}")
     if ":" in str(marking.get("steps", "")):
         marking["steps"] = _function(spec, marking["steps"])
-    known = alias_of("prm", spec.target)
     try:
         return ProcessReward(
-            known.id if known else spec.target,
+            spec.target,
             name=spec.options.get("name", spec.name),
             options=Options(**options),
             marking=Marking(**marking),

@@ -24,7 +24,7 @@ from process_checkpoints import (  # noqa: E402
 from transformers import AutoModelForTokenClassification, AutoTokenizer  # noqa: E402
 
 import bon  # noqa: E402
-from bon.score.process.aggregate import AGGREGATES, first_error  # noqa: E402
+from bon.score.process.aggregate import AGGREGATES, aggregate, first_error  # noqa: E402
 from bon.types import Candidate, Pool, Prompt, Score, as_messages  # noqa: E402
 
 CLOSE = 1e-4
@@ -190,20 +190,24 @@ async def test_scores_do_not_hang_on_what_is_read_beside_them(tmp_path: Path, fa
     build: Any = {"qwen": qwen, "shepherd": math_shepherd, "prm-deepseek-data": rlhflow, "skywork": skywork, "own": own}
     folder = build[family](tmp_path / family)[0]
     texts = [TEXT, STEPS[0], "\n\n".join(STEPS[:2]), TEXT + "\n\nStep 4: Done.", "x"]
-    alone = [await steps_of(folder, pool(text)) for text in texts]
-    for order in ([0, 1, 2, 3, 4], [4, 2, 0, 3, 1]):
-        together = await scored(folder, pool(*[texts[place] for place in order]), tokens=300)
-        for place, score in zip(order, together, strict=True):
-            assert list(score.steps or ()) == pytest.approx(alone[place], abs=CLOSE)
+    with bon.scorer(f"prm:{folder}", device="cpu", tokens=300) as scorer:
+        alone = [list((await scorer(pool(text)))[0].steps or ()) for text in texts]
+        for order in ([0, 1, 2, 3, 4], [4, 2, 0, 3, 1]):
+            together = await scorer(pool(*[texts[place] for place in order]))
+            for place, score in zip(order, together, strict=True):
+                assert list(score.steps or ()) == pytest.approx(alone[place], abs=CLOSE)
     assert alone[2] == pytest.approx(alone[0][: len(alone[2])], abs=CLOSE), "a step's score does not hang on the next"
 
 
 async def test_every_aggregate_is_a_part_and_any_is_the_value(tmp_path: Path) -> None:
     folder, *_ = qwen(tmp_path / "prm")
-    scores = {how: (await scored(folder, pool(TEXT), aggregate=how, threshold=0.2))[0] for how in AGGREGATES}
-    parts = scores["min"].parts
-    assert {how: score.value for how, score in scores.items()} == {how: parts[how] for how in AGGREGATES}
-    assert parts["first_error"] == first_error(scores["min"].steps or (), 0.2)
-    assert scores["min"].usage is not None
-    assert scores["min"].usage.prompt_tokens > 50
-    assert scores["min"].paid_calls == 0
+    (score,) = await scored(folder, pool(TEXT), aggregate="prod", threshold=0.2)
+    assert score.steps is not None
+    assert score.value == score.parts["prod"]
+    assert score.parts == {
+        **{how: aggregate(score.steps, how) for how in AGGREGATES},
+        "first_error": first_error(score.steps, 0.2),
+    }
+    assert score.usage is not None
+    assert score.usage.prompt_tokens > 50
+    assert score.paid_calls == 0

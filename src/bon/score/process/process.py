@@ -71,7 +71,7 @@ def _stderr(line: str) -> None:
 
 
 class ProcessReward:
-    """Scores the steps of solutions with a process reward model: a folder, or an id that can be fetched.
+    """Scores the steps of solutions with a process reward model: a folder, an id that can be fetched, or a short name.
 
     A solution is cut into steps, none of which is ever dropped, and read once; what the solutions of a prompt share is
     read once for all. `Score.steps` is how likely each step is right, in [0, 1]; `value` what `marking` makes of them.
@@ -96,10 +96,10 @@ class ProcessReward:
         tokens: int | None = None,
         say: Callable[[str], None] = _stderr,
     ) -> None:
-        self.source = str(source)
         self.name = name or f"prm:{source}"
         self.marking = marking or Marking()
-        self._known: Alias | None = alias_of("prm", self.source)
+        self._known: Alias | None = alias_of("prm", str(source))
+        self.source = self._known.id if self._known else str(source)
         self._family = named_format(family).name if family is not None else None
         self._options = options or Options()
         if self._known is not None and self._options.max_length is None:
@@ -113,16 +113,17 @@ class ProcessReward:
     @property
     def identity(self) -> dict[str, Any] | None:
         """What tells its scores from those of other models; None with a splitter of yours: nobody knows its code."""
-        marking = asdict(self.marking)
-        if callable(marking["steps"]):
+        if callable(self.marking.steps):
             return None
-        here = Path(self.source).expanduser().is_dir()
+        options = {key: value for key, value in asdict(self._options).items() if value is not None}
+        if self._options.template is not None:
+            options["template"] = stamp(self._options.template)
         return {
             "kind": "prm",
-            "model": stamp(self.source) if here else self.source,
+            "model": stamp(self.source) if Path(self.source).expanduser().is_dir() else self.source,
             "family": self._family,
-            **marking,
-            **{key: value for key, value in asdict(self._options).items() if value is not None},
+            **asdict(self.marking),
+            **options,
         }
 
     async def __call__(self, pool: Pool) -> Sequence[Score]:
@@ -151,15 +152,16 @@ class ProcessReward:
 
     def close(self) -> None:
         """Let go of the model: its memory goes back to the device and to the system. Closing twice is fine."""
-        self._critic = None
+        self._critic = None  # before the memory is given back, which this would hold
         self._model.close()
+        self._critic = None  # it may have been loading
 
     def _load(self) -> _Loaded:
+        """Runs in the model's thread."""
         from bon.models.reading import TOKENS, Reader
 
         checkpoint = checkpoint_of(self.source, revision=self._options.revision)
-        critic = format_of(checkpoint, self._family).load(checkpoint, self._options)
-        self._critic = critic
+        self._critic = critic = format_of(checkpoint, self._family).load(checkpoint, self._options)
         return _Loaded(critic=critic, reader=Reader(critic.backbone, tokens=self._tokens or TOKENS))
 
     def _work(self, loaded: _Loaded, items: Sequence[Item]) -> list[_Outcome]:

@@ -22,6 +22,7 @@ __all__ = ["QWEN"]
 
 _SYSTEM = r"Please reason step by step, and put your final answer within \boxed{}."
 _END = "<extra_0>"
+_HEAD = frozenset({"score.0.weight", "score.0.bias", "score.2.weight", "score.2.bias"})
 
 
 def _fits(checkpoint: Checkpoint) -> bool:
@@ -31,14 +32,13 @@ def _fits(checkpoint: Checkpoint) -> bool:
 def _load(checkpoint: Checkpoint, options: Options) -> Critic:
     from bon.models.backbone import load_backbone
 
-    names = part_of(checkpoint.names, "score")
-    head = taken(checkpoint.weights, names or ["score.0.weight"])
+    head = taken(checkpoint.weights, _HEAD)
     if outputs_of(head, "score") != 2:
         raise ModelError(
             f"{checkpoint.source!r} has a head of {outputs_of(head, 'score')} outputs; a PRM of Qwen has 2"
         )
     unused = part_of(checkpoint.names, "lm_head")  # the language head that it was made from and does not use
-    backbone = load_backbone(checkpoint.source, heads=names | unused, **options.loading)
+    backbone = load_backbone(checkpoint.source, heads=_HEAD | unused, **options.loading)
     tokenizer = tokenizer_of(backbone, options)
     end = only_token(tokenizer, _END, what="a step's end")
 

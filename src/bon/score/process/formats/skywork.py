@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["SKYWORK"]
 
 _ROOT = "v_head.summary"
+_HEAD = frozenset({f"{_ROOT}.weight", f"{_ROOT}.bias"})
 
 
 def _fits(checkpoint: Checkpoint) -> bool:
@@ -31,12 +32,11 @@ def _fits(checkpoint: Checkpoint) -> bool:
 def _load(checkpoint: Checkpoint, options: Options) -> Critic:
     from bon.models.backbone import load_backbone
 
-    names = part_of(checkpoint.names, "v_head")
-    head = taken(checkpoint.weights, names or [f"{_ROOT}.weight"])
+    head = taken(checkpoint.weights, _HEAD)
     if outputs_of(head, _ROOT) != 1:
         raise ModelError(f"{checkpoint.source!r} has a value head of {outputs_of(head, _ROOT)} outputs; it should be 1")
     unused = part_of(checkpoint.names, "lm_head")  # the language head that it was made from and does not use
-    backbone = load_backbone(checkpoint.source, heads=names | unused, **options.loading)
+    backbone = load_backbone(checkpoint.source, heads=_HEAD | unused, **options.loading)
     tokenizer = tokenizer_of(backbone, options)
     newline: int = tokenizer("\n", add_special_tokens=False)["input_ids"][-1]
 

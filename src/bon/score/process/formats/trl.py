@@ -9,7 +9,7 @@ from bon.errors import ModelError
 from bon.score.process.encoding import Piece, joined, problem_of, step_ids
 from bon.score.process.formats.format import Critic, Format
 from bon.score.reward.family import Checkpoint, Options
-from bon.score.reward.layers import chain, outputs_of, part_of, taken
+from bon.score.reward.layers import chain, outputs_of, taken
 from bon.score.reward.limits import limit_of, tokenizer_of
 from bon.types import Message
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["TRL"]
 
+_HEAD = frozenset({"score.weight", "score.bias"})
+
 
 def _fits(checkpoint: Checkpoint) -> bool:
     return checkpoint.architecture.endswith("ForTokenClassification") and "score.weight" in checkpoint.names
@@ -28,13 +30,12 @@ def _fits(checkpoint: Checkpoint) -> bool:
 def _load(checkpoint: Checkpoint, options: Options) -> Critic:
     from bon.models.backbone import load_backbone
 
-    names = part_of(checkpoint.names, "score")
-    head = taken(checkpoint.weights, names or ["score.weight"])
+    head = taken(checkpoint.weights, _HEAD)
     if outputs_of(head, "score") != 2:
         raise ModelError(
             f"{checkpoint.source!r} tells {outputs_of(head, 'score')} labels; a PRM tells 2, wrong and right"
         )
-    backbone = load_backbone(checkpoint.source, heads=names, **options.loading)
+    backbone = load_backbone(checkpoint.source, heads=_HEAD, **options.loading)
     tokenizer = tokenizer_of(backbone, options)
     end: list[int] = tokenizer("\n", add_special_tokens=False)["input_ids"]
     bos = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
