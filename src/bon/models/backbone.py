@@ -19,6 +19,7 @@ from bon.models.loading import (
     quiet,
 )
 from bon.models.weights import Weights, folder_of
+from bon.models.words import load_tokenizer
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -73,13 +74,13 @@ def load_backbone(
     place = chosen_device(device)
     precision = chosen_dtype(dtype, place)
     with quiet(), _without_reports(), as_model_error(source, kind="a model"):
-        given = config or transformers.AutoConfig.from_pretrained(str(base))
+        given = config or transformers.AutoConfig.from_pretrained(str(base), trust_remote_code=False)
         if getattr(given, "is_encoder_decoder", False):
             raise ModelError(
                 f"{str(source)!r} is an encoder-decoder ({given.model_type}); bon reads encoders and decoders"
             )
         words = adapter if adapter and (adapter / "tokenizer_config.json").is_file() else base
-        tokenizer = transformers.AutoTokenizer.from_pretrained(str(words), config=given)
+        tokenizer = load_tokenizer(words, config=given)
         made = _model_class(given)
         state = None if tensors is None else dict(tensors(Weights(base)))
         model, report = made.from_pretrained(

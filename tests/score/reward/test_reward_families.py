@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -447,6 +448,11 @@ async def test_internlm2(tmp_path: Path, ends_with_it: bool) -> None:
         "max_position_embeddings": 256, "reward_token_id": 3, "pad_token_id": 4, "bos_token_id": 0, **SIZES,
     }  # fmt: skip
     folder = save(tmp_path, model.tensors | {"v_head.weight": head.weight}, config, tokenizer)
+    stated_ = json.loads((folder / "tokenizer_config.json").read_text())  # its tokenizer is code of the folder
+    code = {"AutoTokenizer": ["tokenization_internlm2.InternLM2Tokenizer", None]}
+    (folder / "tokenizer_config.json").write_text(
+        json.dumps({**stated_, "tokenizer_class": "InternLM2Tokenizer", "auto_map": code})
+    )
     expected = []
     for answer in ANSWERS:
         ids = [*encoded(tokenizer, "<s>" + chatml_text(answer)), 3]  # the reward token, once
