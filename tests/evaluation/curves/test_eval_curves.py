@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 import bon
 from bon import Candidate, Failure, Pool, Prompt, Score, Usage, UsageError
 from bon.cli import cli
+from bon.evaluation.curves.showing import tables_of
 from bon.select import SELECTORS, weigh
 from bon.types import Seconds
 
@@ -214,6 +215,21 @@ def test_a_curve_that_falls_is_said_to_hurt() -> None:
     assert knee.hurts
     assert 1 < knee.best < 32
     assert "hurt" in found.advice[0].text
+
+
+def test_scorers_of_steps_say_where_they_see_the_first_error() -> None:
+    plain = pool("a", [1, 0, 0, 0], [0.9, 0.1, 0.3, 0.2])
+    steps: list[tuple[float, ...] | None] = [(0.9, 0.8), (0.9, 0.2), (0.1, 0.9, 0.9, 0.9), None]
+    scored = tuple(Score(value=min(each), steps=each) if each else Score.missing("cut") for each in steps)
+    found = bon.curves([plain.with_scores("prm", scored)])
+    (row,) = found.steppings
+    assert (row.scorer, row.draws, row.caught, row.alarmed) == ("prm", 3, 1.0, 0.0)
+    assert row.first == pytest.approx((2 + 1) / 2)
+    assert row.through == pytest.approx((2 / 2 + 1 / 4) / 2)
+    assert row.agreement == (("rm", pytest.approx(0.5)),)
+    own = tuple(replace(score, parts={"first_error": 0.0}) if score.steps else score for score in scored)
+    assert bon.curves([plain.with_scores("prm", own)]).steppings[0].first == 1.0  # it knows its own threshold
+    assert "what scorers of steps see" in "".join(caption for caption, _, _ in tables_of(found))
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,10 @@ import numpy as np
 
 from bon.errors import UsageError
 from bon.evaluation.curves.rows import powers
-from bon.evaluation.curves.sheet import UNITS, Costs, Floats, Sheet
+from bon.evaluation.curves.sheet import UNITS, Costs, Floats, Sheet, Steps
 from bon.evaluation.curves.subsampling import Rule, subsampled
 from bon.evaluation.items import cluster_of
+from bon.score.process.aggregate import first_error
 from bon.select import gold_of, voters
 from bon.types import Candidate, Pool, Score, Usage
 
@@ -35,6 +36,8 @@ class _Row:
     scores: dict[str, list[float]]
     costs: list[_Cost]
     scoring: dict[str, list[_Cost]]
+    steps: dict[str, list[tuple[int, int]]]
+    """By scorer of steps: the first wrong one, from 0, -1 for none; and how many there are."""
     sampled: dict[tuple[str, str], dict[int, float]]
 
 
@@ -122,6 +125,11 @@ class Gatherer:
                 scores={name: [_number(score.value) for score in pool.scores[name]] for name in wanted},
                 costs=[_cost_of_draw(candidate) for candidate in pool.candidates],
                 scoring={name: [_cost_of_score(score) for score in pool.scores[name]] for name in wanted},
+                steps={
+                    name: [_seen(score) for score in pool.scores[name]]
+                    for name in wanted
+                    if any(score.steps for score in pool.scores[name])
+                },
                 sampled=subsampled(pool, self.rules, known, wanted, self.sizes or powers(len(pool)))
                 if self.rules
                 else {},
@@ -164,6 +172,13 @@ class Gatherer:
             scores={name: laid(_scores_of(name), -np.inf) for name in wanted},
             costs=costs(lambda row: row.costs),
             scoring={name: costs(_scoring_of(name)) for name in wanted},
+            steps={
+                name: Steps(
+                    first=laid(_steps_of(name, 0), -1).astype(np.int64), count=laid(_steps_of(name, 1)).astype(np.int64)
+                )
+                for name in wanted
+                if any(name in row.steps for row in rows)
+            },
             sampled={
                 key: {
                     k: np.array([row.sampled.get(key, {}).get(k, 0.0) for row in rows])
@@ -183,6 +198,18 @@ def _scores_of(name: str) -> Callable[[_Row], Sequence[float]]:
 
 def _scoring_of(name: str) -> Callable[[_Row], Sequence[_Cost]]:
     return lambda row: row.scoring.get(name, ())
+
+
+def _steps_of(name: str, place: int) -> Callable[[_Row], Sequence[float]]:
+    return lambda row: [seen[place] for seen in row.steps.get(name, ())]
+
+
+def _seen(score: Score) -> tuple[int, int]:
+    """The first error as the scorer itself has it, which knows its threshold; else by the usual one."""
+    if not score.steps:
+        return -1, 0
+    told = score.parts.get("first_error")
+    return (first_error(score.steps) if told is None else int(told)), len(score.steps)
 
 
 def _by_maker(pool: Pool) -> dict[str, Pool]:

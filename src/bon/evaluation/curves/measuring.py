@@ -15,6 +15,7 @@ from bon.evaluation.curves.knee import Knee, knee_of
 from bon.evaluation.curves.quality import Quality, quality_of
 from bon.evaluation.curves.rows import CurveRow, powers, rows_of
 from bon.evaluation.curves.sheet import Sheet
+from bon.evaluation.curves.stepping import Stepping, stepping_of
 from bon.stats import Forecast
 
 __all__ = ["Curves", "Prediction", "measure"]
@@ -43,6 +44,7 @@ class Curves:
     gains: tuple[GainRow, ...] = ()
     costs: tuple[CostRow, ...] = ()
     qualities: tuple[Quality, ...] = ()
+    steppings: tuple[Stepping, ...] = ()
     knees: tuple[Knee, ...] = ()
     predictions: tuple[Prediction, ...] = ()
     equal: tuple[EqualRow, ...] = ()
@@ -97,6 +99,7 @@ def measure(
         gains=tuple(row for part in parts for row in part.gains),
         costs=tuple(row for part in parts for row in part.costs),
         qualities=tuple(row for part in parts for row in part.qualities),
+        steppings=tuple(row for part in parts for row in part.steppings),
         knees=tuple(row for part in parts for row in part.knees),
         predictions=tuple(row for part in parts for row in part.predictions),
         equal=tuple(at_equal_cost(known, ways, unit=unit, seed=seed)) if unit else (),
@@ -134,6 +137,7 @@ def _one(sheet: Sheet, k: Sequence[int], selectors: Sequence[str] | None, seed: 
         gains=tuple(gains),
         costs=tuple(costs),
         qualities=tuple(quality_of(sheet, scorer) for scorer in sheet.scores),
+        steppings=tuple(stepping_of(sheet)),
         knees=tuple(knees),
         predictions=_predictions(sheet, forecast),
         advice=tuple(each for _, each in sorted(advice, key=lambda pair: -pair[0])),

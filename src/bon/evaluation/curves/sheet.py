@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["UNITS", "Costs", "Floats", "Ints", "Sheet", "part_of"]
+__all__ = ["UNITS", "Costs", "Floats", "Ints", "Sheet", "Steps", "part_of"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -27,6 +27,16 @@ class Costs:
     seconds: Floats
     known: frozenset[str]
     """Of "tokens", "money" and "seconds" those that are known of every draw, so that their sums are whole."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Steps:
+    """What one process scorer saw in each draw; each of shape `(m, n)`."""
+
+    first: Ints
+    """The first step that it thinks wrong, from 0; -1 where it thinks none is."""
+    count: Ints
+    """How many steps it scored; 0 where it scored none."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -60,6 +70,8 @@ class Sheet:
     """By scorer, of scoring."""
     sampled: Mapping[tuple[str, str], Mapping[int, Floats]] = field(default_factory=dict)
     """By scorer and selector, for those that have no closed form: k -> expected gold, shape `(m,)`."""
+    steps: Mapping[str, Steps] = field(default_factory=dict)
+    """By scorer, of those that score steps."""
     unknown: int = 0
     """Prompts left out because the truth of a draw is not known."""
     empty: int = 0
@@ -107,5 +119,8 @@ def part_of(sheet: Sheet, rows: Ints, n: int) -> Sheet:
         scores={name: values[rows, :n] for name, values in sheet.scores.items()},
         costs=costs(sheet.costs),
         scoring={name: costs(found) for name, found in sheet.scoring.items()},
+        steps={
+            name: Steps(first=seen.first[rows, :n], count=seen.count[rows, :n]) for name, seen in sheet.steps.items()
+        },
         sampled={key: {k: values[rows] for k, values in by_k.items()} for key, by_k in sheet.sampled.items()},
     )

@@ -10,6 +10,7 @@ from bon.evaluation.curves.costs import CostRow
 from bon.evaluation.curves.measuring import Curves
 from bon.evaluation.curves.quality import Quality
 from bon.evaluation.curves.rows import CurveRow
+from bon.evaluation.curves.stepping import Stepping
 from bon.evaluation.tables import table
 
 __all__ = ["Table", "markdown", "plain", "tables_of"]
@@ -66,6 +67,12 @@ def _of_source(found: Curves, of: tuple[str, str]) -> Iterator[Table]:
     if qualities:
         head = ["scorer", "AUC within a prompt", "AUC over all", "Spearman", "calibration error", "unscored"]
         yield f"{name}: how well scores follow the truth", head, [*map(_quality, qualities)]
+    steppings = [row for row in found.steppings if (row.pools, row.group) == of]
+    if steppings:
+        head = ["scorer of steps", "wrong draws caught", "right draws suspected", "first error at step", "of the way"]
+        others = list(dict.fromkeys(other for row in steppings for other, _ in row.agreement))
+        rows_ = [_stepping(row, others) for row in steppings]
+        yield f"{name}: what scorers of steps see", [*head, *(f"Spearman with {other}" for other in others)], rows_
     yield from _costs(name, [row for row in found.costs if (row.pools, row.group) == of])
 
 
@@ -94,6 +101,11 @@ def _point(row: CurveRow | None) -> str:
 def _quality(row: Quality) -> list[str]:
     figures = (row.within, row.pooled, row.spearman, row.calibration)
     return [row.scorer, *("–" if figure is None else f"{figure:.3f}" for figure in figures), f"{row.unscored:,}"]
+
+
+def _stepping(row: Stepping, others: Sequence[str]) -> list[str]:
+    figures = (row.caught, row.alarmed, row.first, row.through, *(dict(row.agreement).get(other) for other in others))
+    return [row.scorer, *("–" if figure is None else f"{figure:.3f}" for figure in figures)]
 
 
 def _costs(name: str, rows: Sequence[CostRow]) -> Iterator[Table]:
