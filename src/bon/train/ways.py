@@ -1,62 +1,67 @@
-"""Two ways to train rewards of answers: a head on hidden states that were read once, or the network as a whole.
+"""Two ways to train a head on a backbone: on hidden states that were read once, or the network as a whole.
 
-Both give the loop rows and an objective, rewards of encoded answers, and in the end what is to be saved.
+Both give the loop an objective, the outputs for what is read, and in the end what is to be saved; what is learned of
+outputs, and what they mean, is said by whoever trains.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from bon.models.reading import Reader, Row
 from bon.train.features import features_of, folded, spread, standardised
-from bon.train.losses import bradley_terry
 from bon.train.network import network, outputs_at
 from bon.train.order import passes
-from bon.train.recipe import Hook, Reading
+from bon.train.recipe import Hook, Reading, Recipe
 from bon.train.starting import Setup, Start
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Encoded", "Floats", "HeadAlone", "Way", "Whole"]
+__all__ = ["Floats", "HeadAlone", "Judged", "Sample", "Way", "Whole", "way_of"]
 
-Ids = tuple[int, ...]
 Floats = npt.NDArray[np.float64]
 
 _TOKENS = 8192
 """Tokens of a pass that only reads, where the recipe does not say."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Encoded:
-    """A pair as token ids; the reward of an answer is read at its last token."""
+class Sample(Protocol):
+    """What is learned from: some rows of tokens that are read at positions, and whatever the loss wants to know."""
 
-    chosen: Ids
-    rejected: Ids
-    margin: float
-    target: float
+    @property
+    def reads(self) -> tuple[Row, ...]: ...
 
 
-class Way(Protocol):
-    """How rewards are trained and read; `model` is the module that is optimised."""
+S = TypeVar("S", bound=Sample)
+S_contra = TypeVar("S_contra", bound=Sample, contravariant=True)
+
+Judged: TypeAlias = Callable[["Tensor", Sequence[S]], "tuple[Tensor, Mapping[str, Tensor]]"]
+"""(outputs, samples) -> a loss a sample, shape `(samples,)`, and values to log of the same shape.
+
+`outputs`, float32, have shape `(P, outputs)`: at all positions of all reads, sample by sample."""
+
+
+class Way(Protocol[S_contra]):
+    """How a head is trained, and what it says; `model` is the module that is optimised."""
 
     model: Any
 
-    def losses(self, model: Any, rows: Sequence[Encoded]) -> tuple[Tensor, Mapping[str, Tensor]]:
+    def losses(self, model: Any, rows: Sequence[S_contra]) -> tuple[Tensor, Mapping[str, Tensor]]:
         """The objective of the loop."""
         ...
 
-    def length(self, row: Encoded) -> int:
-        """Tokens of a row in a pass, padding of its shorter answer included."""
+    def length(self, row: S_contra) -> int:
+        """Tokens of a sample in a pass, padding of its shorter reads included."""
         ...
 
-    def rewards(self, answers: Sequence[Ids]) -> Floats:
-        """Rewards of answers, shape `(n,)`, by the weights as they are."""
+    def outputs(self, reads: Sequence[Row]) -> Floats:
+        """What it says at all positions, by the weights as they are: shape `(P, outputs)`, one read after the other."""
         ...
 
     def result(self) -> tuple[Any, Any]:
@@ -64,119 +69,122 @@ class Way(Protocol):
         ...
 
 
-class HeadAlone:
-    """A head on the hidden states of a frozen backbone, which reads each answer once.
+def way_of(
+    start: Start,
+    setup: Setup,
+    judged: Judged[S],
+    *,
+    recipe: Recipe,
+    folder: Path,
+    progress: Hook | None,
+    samples: tuple[Sequence[S], Sequence[S]],
+) -> Way[S]:
+    """The way that `setup` names. `samples` are those to train on, and others that it will be asked about.
 
-    Each dimension of the states is standardised over the answers that it is prepared with, since a few are hundreds of
+    `folder` is where hidden states are kept, of a head alone.
+    """
+    if setup.adapt != "head":
+        return Whole(start, setup, judged, seed=recipe.seed, tokens=recipe.tokens)
+    alone = HeadAlone(start, judged, fresh=setup.init is None, folder=folder, progress=progress)
+    training, others = ([read for sample in some for read in sample.reads] for some in samples)
+    alone.prepare([*training, *others], training)
+    return alone
+
+
+class HeadAlone(Generic[S]):
+    """A head on the hidden states of a frozen backbone, which reads each row once.
+
+    Each dimension of the states is standardised over the rows that it is prepared with, since a few are hundreds of
     times larger than the others; in the end that is folded into the head's first layer, which is exact.
     """
 
-    def __init__(self, start: Start, *, centre: float, fresh: bool, folder: Path, progress: Hook | None = None) -> None:
-        from bon.models.reading import Reader
-
+    def __init__(
+        self, start: Start, judged: Judged[S], *, fresh: bool, folder: Path, progress: Hook | None = None
+    ) -> None:
         self.model = start.head
-        self._start, self._centre, self._fresh, self._folder = start, centre, fresh, folder
+        self._start, self._judged, self._fresh, self._folder = start, judged, fresh, folder
         self._progress = progress
         self._reader = Reader(start.backbone)
-        self._known: dict[Ids, Tensor] = {}
+        self._known: dict[Row, Tensor] = {}
         self._scale: tuple[Tensor, Tensor] | None = None
 
-    def prepare(self, answers: Sequence[Ids], training: Sequence[Ids]) -> None:
-        """Read answers; the scale of their dimensions is that of those which are trained on."""
+    def prepare(self, reads: Sequence[Row], training: Sequence[Row]) -> None:
+        """Read rows; the scale of their dimensions is that of those which are trained on."""
         import torch
 
-        self._known |= dict(zip(answers, self._read(answers), strict=True))
-        self._scale = standardised(torch.stack([self._known[ids] for ids in training]))
+        self._known |= dict(zip(reads, self._read(reads), strict=True))
+        self._scale = standardised(torch.cat([self._known[row] for row in training]))
         if not self._fresh:
             spread(self.model, *self._scale)
 
-    def losses(self, model: Any, rows: Sequence[Encoded]) -> tuple[Tensor, Mapping[str, Tensor]]:
-        states = self._standard([*(row.chosen for row in rows), *(row.rejected for row in rows)])
-        return _losses(model(states)[:, 0], rows, self._centre)
+    def losses(self, model: Any, rows: Sequence[S]) -> tuple[Tensor, Mapping[str, Tensor]]:
+        return self._judged(model(self._standard([read for row in rows for read in row.reads])).float(), rows)
 
-    def length(self, row: Encoded) -> int:  # noqa: ARG002  # states are all of one size
+    def length(self, row: S) -> int:  # noqa: ARG002  # states are all of one size
         return 1
 
-    def rewards(self, answers: Sequence[Ids]) -> Floats:
+    def outputs(self, reads: Sequence[Row]) -> Floats:
         import torch
 
-        missing = [ids for ids in dict.fromkeys(answers) if ids not in self._known]
+        missing = [row for row in dict.fromkeys(reads) if row not in self._known]
         self._known |= dict(zip(missing, self._read(missing), strict=True))
         with torch.no_grad():
-            return np.asarray(self.model(self._standard(answers))[:, 0].double().cpu().numpy())
+            return np.asarray(self.model(self._standard(reads)).double().cpu().numpy())
 
     def result(self) -> tuple[Any, Any]:
         if self._scale is None:
             raise RuntimeError("prepare() comes before result()")
         return None, folded(self.model, *self._scale)
 
-    def _read(self, answers: Sequence[Ids]) -> list[Tensor]:
-        from bon.models.reading import Row
-
+    def _read(self, reads: Sequence[Row]) -> list[Tensor]:
         def told(done: int, rows: int) -> None:
             if self._progress:
                 self._progress(Reading(done=done, rows=rows))
 
         model = self._start.backbone.model
-        states = features_of(
-            self._reader,
-            [Row(ids=ids, at=(len(ids) - 1,)) for ids in answers],
-            folder=self._folder,
-            identity={
-                "base": self._start.base,
-                "revision": self._start.revision,
-                "dtype": str(model.dtype),
-                "model": type(model).__name__,
-            },
-            progress=told,
-        )
-        return [state[0] for state in states]
+        identity = {
+            "base": self._start.base,
+            "revision": self._start.revision,
+            "dtype": str(model.dtype),
+            "model": type(model).__name__,
+        }
+        return features_of(self._reader, reads, folder=self._folder, identity=identity, progress=told)
 
-    def _standard(self, answers: Sequence[Ids]) -> Tensor:
+    def _standard(self, reads: Sequence[Row]) -> Tensor:
         import torch
 
         if self._scale is None:
             raise RuntimeError("prepare() comes first: it finds the scale of the states")
         mean, sd = self._scale
-        states = torch.stack([self._known[ids] for ids in answers])
+        states = torch.cat([self._known[row] for row in reads])
         return ((states - mean) / sd).to(next(self.model.parameters()).device)
 
 
-class Whole:
-    """A backbone, or adapters on it, with its head: chosen and rejected answers go through in one pass."""
+class Whole(Generic[S]):
+    """A backbone, or adapters on it, with its head: all reads of a sample go through in one pass."""
 
-    def __init__(self, start: Start, setup: Setup, *, centre: float, seed: int, tokens: int | None) -> None:
+    def __init__(self, start: Start, setup: Setup, judged: Judged[S], *, seed: int, tokens: int | None) -> None:
         self.model = network(start, setup, seed=seed)
-        self._centre, self._tokens = centre, tokens or _TOKENS
+        self._judged, self._tokens = judged, tokens or _TOKENS
 
-    def losses(self, model: Any, rows: Sequence[Encoded]) -> tuple[Tensor, Mapping[str, Tensor]]:
-        answers = [*(row.chosen for row in rows), *(row.rejected for row in rows)]
-        rewards = outputs_at(model, answers, [[len(ids) - 1] for ids in answers])[:, 0]
-        return _losses(rewards, rows, self._centre)
+    def losses(self, model: Any, rows: Sequence[S]) -> tuple[Tensor, Mapping[str, Tensor]]:
+        reads = [read for row in rows for read in row.reads]
+        return self._judged(outputs_at(model, [read.ids for read in reads], [read.at for read in reads]), rows)
 
-    def length(self, row: Encoded) -> int:
-        return 2 * max(len(row.chosen), len(row.rejected))
+    def length(self, row: S) -> int:
+        return len(row.reads) * max(len(read.ids) for read in row.reads)
 
-    def rewards(self, answers: Sequence[Ids]) -> Floats:
+    def outputs(self, reads: Sequence[Row]) -> Floats:
         import torch
 
-        found = np.zeros(len(answers))
+        found: dict[int, Floats] = {}
         with torch.no_grad():
-            for cut in passes([len(ids) for ids in answers], self._tokens):
-                some = [answers[place] for place in cut]
-                values = outputs_at(self.model, some, [[len(ids) - 1] for ids in some])[:, 0]
-                found[cut] = values.double().cpu().numpy()
-        return found
+            for cut in passes([len(read.ids) for read in reads], self._tokens):
+                some = [reads[place] for place in cut]
+                values = outputs_at(self.model, [read.ids for read in some], [read.at for read in some])
+                ends = np.cumsum([len(read.at) for read in some])[:-1]
+                found |= dict(zip(cut, np.split(values.double().cpu().numpy(), ends), strict=True))
+        return np.concatenate([found[place] for place in range(len(reads))])
 
     def result(self) -> tuple[Any, Any]:
         return self.model.backbone, self.model.head
-
-
-def _losses(rewards: Tensor, rows: Sequence[Encoded], centre: float) -> tuple[Tensor, Mapping[str, Tensor]]:
-    import torch
-
-    chosen, rejected = rewards.float().chunk(2)
-    margin = torch.tensor([row.margin for row in rows], device=chosen.device)
-    target = torch.tensor([row.target for row in rows], device=chosen.device)
-    losses = bradley_terry(chosen, rejected, margin=margin, target=target, centre=centre)
-    return losses, {"accuracy": (chosen > rejected).float(), "gap": chosen - rejected}

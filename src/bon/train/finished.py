@@ -1,0 +1,77 @@
+"""What a finished training leaves beside its model: how it was made, and its report; by which a second run knows it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from bon.errors import UsageError
+from bon.models.own import MANIFEST
+from bon.models.stamp import stamp
+from bon.store.jsonl import write_atomic
+from bon.store.plain import canonical
+from bon.train.parts import Parts, digest
+from bon.train.recipe import Recipe
+from bon.train.saving import TRAINING
+from bon.train.starting import Setup
+
+__all__ = ["FEATURES", "cleared", "identity_of", "keep_report", "known_report", "settings_of"]
+
+T = TypeVar("T")
+
+_REPORT = "report.json"
+FEATURES = "features"
+"""Where hidden states are kept while a head is trained on them."""
+
+
+def identity_of(setup: Setup, parts: Parts[Any], **more: Any) -> dict[str, Any]:
+    """What makes two trainings the same, beside the recipe."""
+    settings = {name: value for name, value in asdict(setup).items() if name not in ("device", "checkpointing", "init")}
+    return {
+        **settings,
+        "init": stamp(setup.init) if setup.init else None,
+        **more,
+        "data": digest(parts.train),
+        "held_out": digest([*parts.watched, *parts.held]),
+    }
+
+
+def settings_of(recipe: Recipe) -> dict[str, Any]:
+    """A recipe without what does not change the result."""
+    return {name: value for name, value in asdict(recipe).items() if name != "save_seconds"}
+
+
+def known_report(out: Path, identity: Mapping[str, Any], kind: type[T]) -> T | None:
+    """The report of a folder that is done, and was trained in this way; None where there is no result yet.
+
+    Raises UsageError for a folder with another model.
+    """
+    if not (out / MANIFEST).is_file():
+        return None
+    try:
+        found = msgspec.json.decode((out / TRAINING / _REPORT).read_bytes())
+        if found["identity"] == msgspec.json.decode(canonical(identity)):
+            return msgspec.convert(found["report"], kind)
+    except (OSError, ValueError, KeyError) as error:
+        raise UsageError(
+            f"{str(out)!r} holds a model that is not this training's ({error}): name another out"
+        ) from error
+    differ = ", ".join(name for name in identity if found["identity"].get(name) != identity[name])
+    raise UsageError(f"{str(out)!r} holds a model that was trained otherwise ({differ} differ): name another out")
+
+
+def keep_report(out: Path, identity: Mapping[str, Any], report: Any) -> None:
+    """Write what `known_report` reads: before the model itself, which says that it is all there."""
+    lines = msgspec.json.format(canonical({"identity": identity, "report": asdict(report)}), indent=1).splitlines()
+    write_atomic(out / TRAINING / _REPORT, lines)
+
+
+def cleared(out: Path) -> None:
+    """Take away what a second run would have gone on from."""
+    for place in (*(out / TRAINING).glob("step-*"), out / TRAINING / FEATURES):
+        shutil.rmtree(place, ignore_errors=True)
