@@ -85,6 +85,22 @@ def test_no_key_belongs_in_a_spec_and_none_is_shown(spec: str) -> None:
     assert "hunter22" not in str(error.value)
 
 
+def test_a_name_of_bon_toml_says_it_all() -> None:
+    table = {
+        "kind": "remote",
+        "url": "http://localhost:8000",
+        "api": "vllm-pooling",
+        "separator": "<extra_0>",
+        "output": 1,
+        "system": "Please reason step by step.",
+    }
+    scorer = Builder(Config(named={"scorers": {"mine": table}})).scorer("mine")
+    scorer.close()
+    assert (scorer.name, scorer.thing.endpoint.name) == ("mine", "http://localhost:8000")  # type: ignore[attr-defined]
+    wanted = Terms(separator="<extra_0>", output=1, system="Please reason step by step.")
+    assert scorer.thing.terms == wanted  # type: ignore[attr-defined]
+
+
 def test_a_plan_needs_no_key() -> None:
     scorer = DryBuilder(Config()).scorer("remote:http://h:1?key_env=BON_NO_SUCH_KEY")
     scorer.close()

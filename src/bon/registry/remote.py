@@ -57,7 +57,7 @@ def _made(spec: Spec, builder: Builder, *, key: str | None) -> Scorer:
 
 def _about(spec: Spec) -> str:
     """Where this one asks; the options are checked on the way."""
-    if not spec.target:
+    if not (spec.target or spec.url or "url" in spec.options):
         return ""
     read = _read(spec)
     return f"This one asks POST {read.url}{read.path}."
@@ -68,7 +68,7 @@ def _read(spec: Spec) -> _Read:
     from bon.score.remote import SHAPES
 
     url, model = _where(spec)
-    options = {name: value for name, value in spec.options.items() if name not in ("name", "key_env")}
+    options = {name: value for name, value in spec.options.items() if name not in ("name", "key_env", "url")}
     limits, api, pointwise = limits_of(spec, options), options.pop("api", "bon"), options.pop("pointwise", True)
     if api not in SHAPES:
         raise SpecError(f"{spec.text!r}: api is {api!r}; it must be one of {', '.join(SHAPES)}")
@@ -81,8 +81,10 @@ def _read(spec: Spec) -> _Read:
 
 
 def _where(spec: Spec) -> tuple[str, str | None]:
-    """The address of `remote:URL` and of `remote:MODEL@URL`, and the model. Raises SpecError."""
-    url, model = (spec.url, spec.target or None) if spec.url else (spec.target, None)
+    """The address of `remote:URL`, of `remote:MODEL@URL` or of `url` in bon.toml, and the model. Raises SpecError."""
+    url, model = (
+        (spec.url, spec.target or None) if spec.url else (spec.target or str(spec.options.get("url", "")), None)
+    )
     refuse_secrets(replace(spec, target="", url=url), spec.options)  # first, for other errors show the spec
     if not url.startswith(("http://", "https://")):
         raise SpecError(

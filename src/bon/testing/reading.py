@@ -12,7 +12,7 @@ from bon.testing.finding import Finding, alike, finding
 from bon.testing.pools import pool_of
 from bon.types import Pool, Score
 
-__all__ = ["examine_reading"]
+__all__ = ["CHECKS", "examine_reading"]
 
 _WORDS = 700
 """Words of a long answer: more than the 512 tokens at which tokenizers and encoders cut where nobody thought of it."""
@@ -37,7 +37,7 @@ async def examine_reading(scorer: Scorer) -> AsyncGenerator[Finding, None]:
     The scorer has `tokens(pool)`, awaited for the ids that it reads of each candidate (None where it cannot tell), and
     perhaps `limit`, how many it reads at the most.
     """
-    for check, look in _CHECKS.items():
+    for check, look in CHECKS.items():
         if look in (_beside_longer, _beside_others) and not getattr(scorer, "pointwise", False):
             continue
         try:
@@ -123,7 +123,7 @@ async def _too_long(check: str, scorer: Any) -> Finding:
     return finding(check, False, f"it reads {limit} tokens, and gave {count} words {score.value:g}: they were cut off")
 
 
-_CHECKS: Mapping[str, Callable[[str, Any], Awaitable[Finding]]] = {
+CHECKS: Mapping[str, Callable[[str, Any], Awaitable[Finding]]] = {
     "tells answers apart": _apart,
     "the same beside a long answer (padding)": _beside_longer,
     "the same beside other prompts (batches)": _beside_others,
@@ -132,6 +132,7 @@ _CHECKS: Mapping[str, Callable[[str, Any], Awaitable[Finding]]] = {
     "reads a long answer to its beginning": _beginning,
     "says when an answer is too long": _too_long,
 }
+"""What is looked at, in this order, and how."""
 
 
 def _every_step(solved: Sequence[Score]) -> Finding:
