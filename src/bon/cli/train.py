@@ -8,7 +8,9 @@ from bon.cli.lazy import Lazy
 
 __all__ = ["command"]
 
-_COMMANDS: dict[str, tuple[str, str]] = {}
+_COMMANDS = {
+    "rm": ("bon.cli.train_rm", "Train a reward model on preferences."),
+}
 
 
 @click.group("train", cls=Lazy, modules=_COMMANDS)
