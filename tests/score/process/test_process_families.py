@@ -199,6 +199,14 @@ async def test_scores_do_not_hang_on_what_is_read_beside_them(tmp_path: Path, fa
     assert alone[2] == pytest.approx(alone[0][: len(alone[2])], abs=CLOSE), "a step's score does not hang on the next"
 
 
+@pytest.mark.parametrize("build", [qwen, math_shepherd, rlhflow, skywork, trl, own])
+async def test_half_a_surrogate_pair_is_read(tmp_path: Path, build: Any) -> None:
+    folder = build(tmp_path / "shepherd-prm-mistral-data")[0]
+    family = {math_shepherd: "math_shepherd", rlhflow: "rlhflow"}.get(build)
+    asked = pool("a \ud800\n\nb", messages="Why \udfff?", steps=["a \ud800", "b"])
+    assert len(await steps_of(folder, asked, **({"family": family} if family else {}))) == 2
+
+
 async def test_every_aggregate_is_a_part_and_any_is_the_value(tmp_path: Path) -> None:
     folder, *_ = qwen(tmp_path / "prm")
     (score,) = await scored(folder, pool(TEXT), aggregate="prod", threshold=0.2)

@@ -12,7 +12,7 @@ from bon.models.transformers import encode_chat, render_chat
 from bon.score.reward.encoding import as_text
 from bon.types import Message, text_of
 
-__all__ = ["Piece", "begun", "joined", "only_token", "problem_of", "step_ids"]
+__all__ = ["Piece", "begun", "clean", "joined", "only_token", "problem_of", "step_ids"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +39,18 @@ def joined(pieces: Iterable[Piece]) -> Row:
     return Row(ids=tuple(ids[: at[-1] + 1] if at else ids), at=tuple(at))
 
 
+def clean(text: str) -> str:
+    """A text of the same length without halves of surrogate pairs, which no tokenizer takes: they become "?"."""
+    return text.encode(errors="replace").decode()
+
+
 def step_ids(tokenizer: Any, step: str) -> list[int]:
     """The token ids of a step by itself, without the white space around it.
 
     What spells a special token is text like any other, so no solution can write a step's end, or the end of a turn,
-    that is not there. Lone surrogates become "?".
+    that is not there.
     """
-    return as_text(tokenizer, step.strip().encode(errors="replace").decode())
+    return as_text(tokenizer, clean(step.strip()))
 
 
 def only_token(tokenizer: Any, text: str, *, what: str) -> int:
@@ -64,10 +69,10 @@ def begun(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
 
     There is one BOS at most. Raises `UsageError` for a chat that the template refuses.
     """
-    text = render_chat(tokenizer, messages)
+    text = clean(render_chat(tokenizer, messages))
     return encode_chat(tokenizer, text if tokenizer.chat_template else f"{text}\n\n")
 
 
 def problem_of(messages: Sequence[Message]) -> str:
     """What is asked, for models that were trained on a bare problem: the contents of all but system messages."""
-    return "\n\n".join(text_of(message) for message in messages if message.get("role") != "system")
+    return clean("\n\n".join(text_of(message) for message in messages if message.get("role") != "system"))

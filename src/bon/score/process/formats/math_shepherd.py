@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from bon.errors import ModelError, ScoreError
-from bon.score.process.encoding import problem_of
+from bon.score.process.encoding import clean, problem_of
 from bon.score.process.formats.format import Critic, Format, named
 from bon.score.process.formats.signs import plus_against_minus
 from bon.score.reward.family import Checkpoint, Options
@@ -63,10 +63,9 @@ def _encoded(tokenizer: Any, problem: str, steps: Sequence[str]) -> Row:
 
     text, ends = f"{problem} ", list[int]()
     for step in steps:
-        text += f"{step.strip()}{_END}"
+        text += f"{clean(step.strip())}{_END}"
         ends.append(len(text))
         text += "\n"
-    text = text.encode(errors="replace").decode()  # a character for a character
     found = tokenizer(text, return_offsets_mapping=True, split_special_tokens=True)
     last = {stop: place for place, (start, stop) in enumerate(found["offset_mapping"]) if stop > start}
     try:

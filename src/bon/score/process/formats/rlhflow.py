@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bon.errors import ModelError, ScoreError
 from bon.models.transformers import render_chat
-from bon.score.process.encoding import Piece, joined, problem_of
+from bon.score.process.encoding import Piece, clean, joined, problem_of
 from bon.score.process.formats.format import Critic, Format, named
 from bon.score.process.formats.signs import plus_against_minus
 from bon.score.reward.encoding import as_text, spells_special
@@ -49,8 +49,7 @@ def _pieces(tokenizer: Any, problem: str, steps: Sequence[str], plus: int) -> It
     """
     chat, before = list[Message](), ""
     for step in steps:
-        content = f"{problem} {step.strip()}" if not chat else step.strip()
-        content = content.encode(errors="replace").decode()
+        content = f"{problem} {clean(step.strip())}" if not chat else clean(step.strip())
         chat.append({"role": "user", "content": content})
         text = f"{render_chat(tokenizer, chat)}+"
         if not text.startswith(before):

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bon.errors import ModelError
-from bon.score.process.encoding import Piece, joined, problem_of
+from bon.score.process.encoding import Piece, clean, joined, problem_of
 from bon.score.process.formats.format import Critic, Format
 from bon.score.reward.encoding import as_text
 from bon.score.reward.family import Checkpoint, Options
@@ -59,16 +59,12 @@ def _pieces(tokenizer: Any, problem: str, steps: Sequence[str], newline: int) ->
     is one score a step, whatever it is cut by.
     """
     bos = tokenizer.bos_token_id
-    yield Piece([*([] if bos is None else [bos]), *as_text(tokenizer, f"{_clean(problem)}\n")])
+    yield Piece([*([] if bos is None else [bos]), *as_text(tokenizer, f"{problem}\n")])
     for step in steps:
-        lines = _clean(step).removesuffix("\n").split("\n")
+        lines = clean(step).removesuffix("\n").split("\n")
         last = max((place for place, line in enumerate(lines) if line.strip()), default=len(lines) - 1)
         for place, line in enumerate(lines):
             yield Piece([*(as_text(tokenizer, line) if line else []), newline], read=place == last)
-
-
-def _clean(text: str) -> str:
-    return text.encode(errors="replace").decode()
 
 
 SKYWORK = Format(
