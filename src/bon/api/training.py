@@ -16,7 +16,7 @@ from bon.store.datasets import Dataset, load
 from bon.store.diagnosis import OnBad
 from bon.store.pools import read_pools
 from bon.store.sources import Source
-from bon.train.preferences import Pair, Pairing, Preferences, hard_negatives, preferences
+from bon.train.preferences import Apart, Pair, Pairing, Preferences, hard_negatives, preferences
 from bon.train.recipe import Hook, Recipe
 from bon.train.report import Report
 from bon.train.reward_model import RECIPE
@@ -47,6 +47,8 @@ class PairOptions:
     """The scorer that they fooled; None: the only one of those pools besides `correct`."""
     held_out: float | Source | Dataset = 0.1
     """What is measured on: a share of the prompts, or data of its own, with labels."""
+    apart: Apart = "prompt"
+    """What must not be on both sides: a prompt; or, where all rows have one prompt, the text of an answer."""
 
 
 def train_rm(
@@ -100,7 +102,8 @@ def pairs_for(
         unlabelled = all(pool.scores.keys() <= {taught} for pool in pools)
         by = taught if by is None and unlabelled else by
     label = by if by is not None or not taught else _other(pools, taught)
-    found = replace(preferences(pools, by=label, pairing=options.pairing, margin=options.margin), source=source.name)
+    made = preferences(pools, by=label, pairing=options.pairing, margin=options.margin)
+    found = replace(made, source=source.name, apart=options.apart)
     if taught:
         found, scale = softened(found, pools, by=taught, scale=options.teacher_scale)
         found = replace(found, source=f"{found.source}, with soft labels of {taught} (scale {scale:.3g})")

@@ -54,6 +54,13 @@ __all__ = ["command"]
 @click.option(
     "--held-out", metavar="SHARE|DATA", default="0.1", show_default=True, help="What is measured on, by prompt."
 )
+@click.option(
+    "--apart",
+    type=click.Choice(["prompt", "text"]),
+    default="prompt",
+    show_default=True,
+    help="What is never on both sides of that split: a prompt; an answer, where all have one prompt.",
+)
 @click.option("--format", "format_", metavar="NAME", help="Of DATA.  [default: told by the columns]")
 @starting
 @optimising(RECIPE)
@@ -104,7 +111,7 @@ def _making(options: dict[str, Any]) -> PairOptions:
     held_out: float | str = options["held_out"]
     with suppress(ValueError):  # where it is a data set of its own
         held_out = float(options["held_out"])
-    names = ("by", "pairing", "margin", "teacher", "teacher_scale", "hard_negatives", "hard_by")
+    names = ("by", "pairing", "margin", "teacher", "teacher_scale", "hard_negatives", "hard_by", "apart")
     return PairOptions(**{name: options[name] for name in names}, held_out=held_out)
 
 

@@ -16,10 +16,14 @@ from bon.errors import UsageError
 from bon.store.convert.labels import CORRECT
 from bon.types import Candidate, Message, Pool
 
-__all__ = ["Pair", "Pairing", "Preferences", "hard_negatives", "pairs_of", "preferences"]
+__all__ = ["Apart", "Pair", "Pairing", "Preferences", "hard_negatives", "pairs_of", "preferences"]
 
 Pairing: TypeAlias = Literal["best-worst", "all", "adjacent"]
 """Which candidates of a pool are compared: the best with the worst, each with each, or each with the next by rank."""
+
+
+Apart: TypeAlias = Literal["prompt", "text"]
+"""How pairs are parted: no prompt on both sides of a split; or, where all have one prompt, no answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +52,8 @@ class Preferences:
     """Why -> how many pools."""
     source: str = ""
     """Where they came from, for people."""
+    apart: Apart = "prompt"
+    """What pairs to train on and pairs held out may not share."""
 
 
 def preferences(

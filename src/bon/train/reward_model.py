@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,14 +18,14 @@ from bon.train.finished import cleared, identity_of, keep_report, known_report, 
 from bon.train.loop import fit
 from bon.train.losses import bradley_terry
 from bon.train.metrics import figures_of, measured
-from bon.train.parts import Parts, parted
+from bon.train.parts import Parts, of_prompt, parted
 from bon.train.place import Place, libraries
 from bon.train.preferences import Pair, Preferences
 from bon.train.probes import Probes, degenerate, probed, swollen
 from bon.train.recipe import Hook, Recipe, Task
 from bon.train.report import Report
 from bon.train.saving import TRAINING, manifest_of, save_folder
-from bon.train.splits import prompt_key
+from bon.train.splits import components, normalised
 from bon.train.starting import Setup, Start, start
 from bon.train.ways import Floats, Judged, Way, way_of
 
@@ -63,14 +63,15 @@ def train_rm(
     setup = setup or Setup()
     if not 0 <= centre < 100:
         raise UsageError(f"centre is {centre!r}: give a small number from 0 (0.01)")
-    parts = parted(data.pairs, held_out, left_out=data.left_out, seed=recipe.seed)
+    keys = of_prompt if data.apart == "prompt" else _of_texts
+    parts = parted(data.pairs, held_out, left_out=data.left_out, seed=recipe.seed, keys=keys)
     identity = identity_of(setup, parts, centre=centre)
     whole_identity = {**identity, "recipe": settings_of(recipe)}
     known = known_report(out, whole_identity, Report)
     if known is not None:
         return known
     began = start(setup, kind="rm", outputs=1, precision=recipe.precision, seed=recipe.seed)
-    work = _Work.of(began, parts)
+    work = _Work.of(began, parts, keys)
     way: Way[_Encoded] = way_of(
         began,
         setup,
@@ -140,9 +141,11 @@ class _Work:
     watched: Sequence[_Encoded]
     held: Sequence[_Encoded]
     left_out: Mapping[str, int]
+    groups: Sequence[str]
+    """What each held-out pair is of, its prompt as a rule: intervals resample these."""
 
     @classmethod
-    def of(cls, began: Start, parts: Parts[Pair]) -> _Work:
+    def of(cls, began: Start, parts: Parts[Pair], keys: Callable[[Pair], Sequence[str]]) -> _Work:
         """Pairs as token ids; what cannot be read, or is too long, is counted and left out."""
         reasons = Counter(parts.left_out)
         train, watched, held = (_encoded(began, part, reasons) for part in (parts.train, parts.watched, parts.held))
@@ -158,12 +161,12 @@ class _Work:
             watched=[row for _, row in watched],
             held=[row for _, row in held],
             left_out=dict(reasons),
+            groups=components([keys(pair) for pair, _ in held]),
         )
 
-    @property
-    def groups(self) -> list[str]:
-        """The prompt of each held-out pair."""
-        return [prompt_key(pair.messages) for pair in self.pairs]
+
+def _of_texts(pair: Pair) -> list[str]:
+    return [f"text {normalised(text)}" for text in (pair.chosen, pair.rejected)]
 
 
 def _encoded(began: Start, pairs: Sequence[Pair], reasons: Counter[str]) -> list[tuple[Pair, _Encoded]]:
