@@ -119,6 +119,21 @@ async def test_pairs_of_a_longer_chat_carry_its_roles() -> None:
         assert server.ledger.calls[0].request["text_1"] == "system: Be brief.\n\nuser: 6 * 7?"
 
 
+@pytest.mark.parametrize("api", ALL)
+async def test_a_picture_is_sent_or_missed_and_never_left_out(api: str) -> None:
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    messages = ({"role": "user", "content": [{"type": "text", "text": "What is this?"}, picture]},)
+    async with scoring(api) as (scorer, server):
+        (score,) = await scorer(pool_of(["A cat."], prompt=Prompt(id="p", messages=messages)))
+        sent = [call.request["messages"] for call in server.ledger.calls]
+    if api in ("bon", "vllm-classify", "vllm-pooling"):
+        assert score.value is not None
+        assert picture in sent[0][0]["content"]
+    else:
+        assert sent == []
+        assert score.reason == f"{api} reads text, and this chat holds image_url"
+
+
 async def test_no_shape_asks_for_probabilities_nor_for_truncation_unless_told() -> None:
     for api in ALL:
         async with scoring(api, terms=Terms(model="test-model") if "model" in SHAPES[api].terms else None) as found:
@@ -481,6 +496,15 @@ async def test_no_call_takes_more_than_was_reserved_for_it(api: str) -> None:
             await scorer(pool_of(["Ünïcode: 四十二 ✓" * 20]))
         scorer.close()
         assert max(reserved) >= server.ledger.billed.prompt_tokens
+
+
+async def test_tokens_that_were_not_told_cost_no_call() -> None:
+    untold = Fault(change=lambda answer: {"tokens": "many"} if "tokens" in answer else answer)
+    async with scoring("sglang-classify", faults=untold) as (scorer, server):
+        (score,) = await scorer(pool_of(["42"]))
+        assert {call.path for call in server.ledger.calls} == {"/tokenize"}
+    assert score.reason.startswith("BadReply: ")
+    assert score.paid_calls == 0
 
 
 async def test_a_cap_that_leaves_no_room_sends_nothing() -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from bon.score.remote.reply import in_order, shaped, usage_of
-from bon.score.remote.shape import Ask, Numbers, Shape
+from bon.score.remote.shape import TOGETHER, Ask, Numbers, Shape
 from bon.store.rows import row_of
 from bon.types import Candidate, Pool, Score
 
@@ -69,4 +69,4 @@ def _score(row: _Row) -> Score:
         return Score.missing(str(error))
 
 
-OWN = Shape(path="/score", body=_body, read=_read, usage=usage_of, most=1 << 20, rooted=False)
+OWN = Shape(path="/score", body=_body, read=_read, usage=usage_of, most=TOGETHER, rooted=False)

@@ -19,7 +19,7 @@ from bon.score.remote import own, sglang, vllm
 from bon.score.remote.cost import most_of, shares
 from bon.score.remote.reply import parsed, tokens_read
 from bon.score.remote.scored import score_of
-from bon.score.remote.shape import Ask, Numbers, Shape, Terms, chat
+from bon.score.remote.shape import Ask, Numbers, Shape, Terms, beside_text, chat
 from bon.transport import Endpoint
 from bon.types import Candidate, Pool, Prompt, Score, Usage
 
@@ -101,6 +101,9 @@ class RemoteScorer:
 
     async def __call__(self, pool: Pool) -> Sequence[Score]:
         """One Score a candidate, in their order."""
+        if self._shape.text and (kinds := beside_text(pool.prompt)):
+            reason = f"{self.api} reads text, and this chat holds {', '.join(kinds)}"
+            return [Score.missing(reason)] * len(pool)
         most = self._shape.most if self.pointwise else max(len(pool), 1)
         groups = [pool.candidates[start : start + most] for start in range(0, len(pool), most)]
         found = await _in_order(groups, partial(self._group, pool.prompt))
@@ -123,22 +126,22 @@ class RemoteScorer:
         """The scores of candidates that go into one request, or into one each where that fails for what is in it."""
         ask = Ask(prompt=prompt, candidates=group, terms=self.terms)
         bill = Bill(most=most_of(ask), price=self.price, by=self.name)
-        began = time.monotonic()
+        began, made = time.monotonic(), 0
         try:
             if self._shape.ids:
                 ask = replace(ask, ids=await self._tokens(ask))
-            read = partial(self._read, ask, bill)
+            read, made = partial(self._read, ask, bill), 1
             said = await self.endpoint.post(self._shape.path, _encoded(self._shape.body(ask)), read=read, bill=bill)
             scores = [score_of(one, place, ask) for place, one in enumerate(said)]
         except DrawError as error:
-            made = 0 if isinstance(error, CapReached) else 1
+            made = 0 if isinstance(error, CapReached) else made
             if len(group) > 1 and self.pointwise and _by_content(error):
                 alone = await _in_order([[candidate] for candidate in group], partial(self._group, prompt))
                 scores = [score for (score,) in alone]
                 return [_added(scores[0], bill.paid, made), *scores[1:]]
             missing = Score.missing(f"{type(error).__name__}: {error}{self._hint(error)}")
             return self._costed([missing] * len(group), ask, bill, calls=made, began=began)
-        return self._costed(scores, ask, bill, calls=1, began=began)
+        return self._costed(scores, ask, bill, calls=made, began=began)
 
     def _hint(self, error: DrawError) -> str:
         """What a 404 is about, where it is not the model's name."""

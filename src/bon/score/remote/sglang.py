@@ -22,13 +22,10 @@ from typing import Any
 import msgspec
 
 from bon.score.remote.reply import in_order, one_each, shaped, usage_of
-from bon.score.remote.shape import Ask, Numbers, Shape, question
+from bon.score.remote.shape import TOGETHER, Ask, Numbers, Shape, question
 from bon.types import Score, Usage
 
 __all__ = ["CLASSIFY", "RERANK", "SCORE"]
-
-_TOGETHER = 32
-"""See `vllm`."""
 
 
 class _Meta(msgspec.Struct):
@@ -101,7 +98,8 @@ CLASSIFY = Shape(
     body=_classify_body,
     read=_read_classes,
     usage=_summed,
-    most=_TOGETHER,
+    most=TOGETHER,
+    text=True,
     tokenizes=True,
     ids=True,
     terms=("system", "output"),
@@ -111,7 +109,10 @@ SCORE = Shape(
     body=_score_body,
     read=_read_scores,
     usage=usage_of,
-    most=_TOGETHER,
+    most=TOGETHER,
+    text=True,
     terms=("model", "activation", "output", "labels", "template"),
 )
-RERANK = Shape(path="/v1/rerank", body=_rerank_body, read=_read_ranks, usage=_summed, most=_TOGETHER, terms=())
+RERANK = Shape(
+    path="/v1/rerank", body=_rerank_body, read=_read_ranks, usage=_summed, most=TOGETHER, text=True, terms=()
+)

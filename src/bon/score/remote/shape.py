@@ -12,10 +12,13 @@ from bon.score.process.aggregate import AGGREGATES
 from bon.score.process.steps import splitter, steps_of
 from bon.types import Candidate, Message, Prompt, Score, Usage, text_of
 
-__all__ = ["Ask", "Numbers", "Shape", "Terms", "chat", "question"]
+__all__ = ["TOGETHER", "Ask", "Numbers", "Shape", "Terms", "beside_text", "chat", "question"]
 
 Numbers: TypeAlias = "float | Sequence[float | Sequence[float | None] | None] | None"
 """What an endpoint says of one candidate: a number, one a class, or a row of them a token or step; None: nothing."""
+
+TOGETHER = 32
+"""Texts in one request: enough to fill a batch of an engine, few enough that one which fails costs little."""
 
 _ANSWER = "{answer}"
 _PROMPT = "{prompt}"
@@ -108,6 +111,8 @@ class Shape:
     """Whether it is given these tokens."""
     rooted: bool = True
     """Whether it lies at the server's root, so that a trailing /v1 of the URL is not part of its path."""
+    text: bool = False
+    """Whether nothing but text gets through: a chat with pictures would be judged without them."""
     terms: tuple[str, ...] = ("model",)
     """Which of the terms mean something to it."""
 
@@ -130,6 +135,14 @@ def chat(ask: Ask, candidate: Candidate) -> list[Message]:
     if candidate.tool_calls:
         answer["tool_calls"] = list(candidate.tool_calls)
     return [*messages, answer]
+
+
+def beside_text(prompt: Prompt) -> list[str]:
+    """What kinds of content a prompt holds that are no text: image_url, input_audio ..."""
+    contents = [message.get("content") for message in prompt.messages]
+    parts = [part for content in contents if isinstance(content, list | tuple) for part in content]
+    kinds = {str(part.get("type")) if isinstance(part, Mapping) else type(part).__name__ for part in parts}
+    return sorted(kinds - {"text"})
 
 
 def question(prompt: Prompt) -> str:

@@ -22,13 +22,10 @@ from typing import Any
 import msgspec
 
 from bon.score.remote.reply import in_order, shaped, usage_of
-from bon.score.remote.shape import Ask, Numbers, Shape, chat, question
+from bon.score.remote.shape import TOGETHER, Ask, Numbers, Shape, chat, question
 from bon.types import Score
 
 __all__ = ["CLASSIFY", "POOLING", "RERANK", "SCORE"]
-
-_TOGETHER = 32
-"""Texts in one request: enough to fill a batch of the engine, few enough that one which fails costs little."""
 
 
 def _common(ask: Ask) -> dict[str, Any]:
@@ -118,5 +115,7 @@ _STEPS = (*_CHAT, "separator", "steps", "aggregate")
 
 CLASSIFY = Shape(path="/classify", body=_chat_body, read=_read_classes, usage=usage_of, tokenizes=True, terms=_CHAT)
 POOLING = Shape(path="/pooling", body=_chat_body, read=_read_pools, usage=usage_of, tokenizes=True, terms=_STEPS)
-SCORE = Shape(path="/score", body=_score_body, read=_read_scores, usage=usage_of, most=_TOGETHER, terms=_PAIR)
-RERANK = Shape(path="/rerank", body=_rerank_body, read=_read_ranks, usage=usage_of, most=_TOGETHER, terms=_PAIR)
+SCORE = Shape(path="/score", body=_score_body, read=_read_scores, usage=usage_of, most=TOGETHER, text=True, terms=_PAIR)
+RERANK = Shape(
+    path="/rerank", body=_rerank_body, read=_read_ranks, usage=usage_of, most=TOGETHER, text=True, terms=_PAIR
+)
