@@ -41,7 +41,5 @@ def test_code_of_a_tokenizer_is_not_run_and_its_words_are_read(tmp_path: Path) -
 def test_a_tokenizer_that_is_only_code_says_how_to_make_one_that_is_not(tmp_path: Path) -> None:
     save_with_code(tmp_path)
     (tmp_path / "tokenizer.json").unlink()
-    with pytest.raises(
-        ModelError, match=r"code that comes.*trust_remote_code=True, revision=.*save_pretrained"
-    ):
+    with pytest.raises(ModelError, match=r"code that comes.*trust_remote_code=True, revision=.*save_pretrained"):
         load_tokenizer(tmp_path)

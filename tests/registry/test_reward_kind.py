@@ -11,6 +11,7 @@ from bon.errors import SpecError
 from bon.registry.reward import REWARD
 from bon.registry.spec import parse_spec
 from bon.score.reward import RewardModel, aliases
+from bon.testing.checkpoints import save_tiny_model, save_tiny_reward_model
 
 
 def test_a_short_name_stands_for_a_published_model() -> None:
@@ -37,6 +38,16 @@ def test_a_short_name_is_shown_with_all_that_is_known() -> None:
     shown = about(parse_spec("rm:armo"))
     for part in ("RLHFlow/ArmoRM-Llama3-8B-v0.1", "7.5B", "llama3", "4,096 tokens", "chat, code", "adapter: armo"):
         assert part in shown
+
+
+def test_a_folder_is_shown_with_the_adapter_that_reads_it(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="the torch extra is not installed")
+    about = REWARD.about
+    assert about is not None
+    folder = save_tiny_reward_model(tmp_path / "rm")
+    assert "adapter: classifier, read from transformers" in about(parse_spec(f"rm:{folder}"))
+    model = save_tiny_model(tmp_path / "lm", "qwen2")
+    assert "without a head that scores" in about(parse_spec(f"rm:{model}"))
 
 
 def test_options_are_checked_before_anything_is_loaded(tmp_path: Path) -> None:

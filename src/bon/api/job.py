@@ -10,12 +10,13 @@ from inspect import signature
 from typing import Any
 
 from bon.answers import extractor
+from bon.api.memory import check_memory
 from bon.api.prompts import with_defaults
 from bon.budgets import Threshold
 from bon.engine import Plan
 from bon.errors import UsageError
 from bon.protocols import Budget, Extractor, Generator, Selector
-from bon.registry import Builder, BuiltBudget, BuiltGenerator, BuiltScorer, BuiltSelector
+from bon.registry import Builder, BuiltBudget, BuiltGenerator, BuiltScorer, BuiltSelector, DryBuilder
 from bon.score import ScorerLike, agreement
 from bon.select import GOLD, name_of
 from bon.types import Prompt
@@ -67,6 +68,8 @@ def make_job(
     defaults = builder.config.defaults
     built = builder.generator(generator or defaults.get("generator", "local"))
     scorers = build_scorers(builder.for_run(built), scorer)
+    if not isinstance(builder, DryBuilder):
+        check_memory([built, *scorers.values()])
     selector = builder.selector(select or defaults.get("select", "argmax"))
     _check_by(selector, scorers)
     chosen = extract or defaults.get("extract")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bon.errors import ModelError, SpecError
+from bon.errors import MissingExtra, ModelError, SpecError
 from bon.registry.kinds import Kind, checked_options, known_options
 from bon.registry.spec import Spec
 from bon.score.reward import FAMILIES, Options, RewardModel, alias_of, aliases
+from bon.score.reward.families import checkpoint_of, family_of
 
 if TYPE_CHECKING:
     from bon.registry.builder import Builder
@@ -48,7 +50,7 @@ def _members() -> Mapping[str, str]:
 def _about(spec: Spec) -> str:
     known = alias_of("rm", spec.target)
     if known is None:
-        return ""
+        return _about_folder(spec.target) if spec.target and Path(spec.target).expanduser().is_dir() else ""
     family = FAMILIES[known.family]
     longest = f"{known.max_length:,} tokens" if known.max_length else "not said on its card"
     return (
@@ -56,6 +58,16 @@ def _about(spec: Spec) -> str:
         f"trained on: {', '.join(known.good_at)}\nlongest row it was trained on: {longest}\n"
         f"adapter: {family.name}, read from {family.source}"
     )
+
+
+def _about_folder(folder: str) -> str:
+    """Which adapter a folder will be read by, told from its files; or why none."""
+    try:
+        checkpoint = checkpoint_of(folder)
+        family = family_of(checkpoint)
+    except (ModelError, MissingExtra) as error:
+        return str(error)
+    return f"adapter: {family.name}, read from {family.source}"
 
 
 REWARD = Kind(

@@ -343,16 +343,17 @@ async def test_a_template_of_yours_is_used(llama: Path, tmp_path: Path) -> None:
     assert score.value == pytest.approx(expected, abs=1e-4)
 
 
-@pytest.mark.parametrize("kind", ["linear", "mlp"])
-async def test_a_model_that_bon_trained(tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize(("kind", "adapted"), [("linear", "full"), ("mlp", "full"), ("linear", "head")])
+async def test_a_model_that_bon_trained(tmp_path: Path, kind: Any, adapted: Any) -> None:
     tokenizer = tokenizer_of(CHATML, template=CHATML_TEMPLATE, pad="<|endoftext|>", eos_token="<|im_end|>")
     backbone = backbone_of(Qwen2Config(vocab_size=400, max_position_embeddings=96, **SIZES))
     torch.manual_seed(3)
     head = make_head(kind, size=32).eval()
-    backbone.save_pretrained(tmp_path)
-    tokenizer.save_pretrained(str(tmp_path))
+    base = tmp_path / "base" if adapted == "head" else tmp_path  # a head alone lies beside nothing
+    backbone.save_pretrained(base)
+    tokenizer.save_pretrained(str(base))
     save_head(tmp_path / "head.safetensors", head)
-    write_manifest(tmp_path, Manifest(kind="rm", base="somewhere", adapted="full", head=kind, max_length=80))  # type: ignore[arg-type]
+    write_manifest(tmp_path, Manifest(kind="rm", base=str(base), adapted=adapted, head=kind, max_length=80))
     expected = []
     for answer in ANSWERS:
         text = f"<|im_start|>user\n{QUESTION}<|im_end|>\n<|im_start|>assistant\n{answer}<|im_end|>\n"

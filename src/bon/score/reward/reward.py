@@ -17,6 +17,7 @@ from bon.score.reward.aliases import Alias, alias_of
 from bon.score.reward.domain import domain_of
 from bon.score.reward.families import checkpoint_of, family_of, named_family
 from bon.score.reward.family import Judge, Options, Verdict
+from bon.score.reward.memory import said
 from bon.score.reward.pairs import pair_scores
 from bon.types import Message, Pool, Prompt, Score, Usage
 
@@ -195,6 +196,7 @@ class RewardModel:
 
         checkpoint = checkpoint_of(self.source, revision=self._options.revision)
         family = family_of(checkpoint, self._family)
+        self._say(said(checkpoint, self._options, name=self.name, tokens=self._tokens))
         self._judge = judge = family.load(checkpoint, self._options)
         return _Loaded(judge=judge, reader=Reader(judge.backbone, tokens=self._tokens or TOKENS))
 
