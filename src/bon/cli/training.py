@@ -55,6 +55,12 @@ def starting(function: F) -> F:
             metavar="TOKENS",
             help="Longer rows are left out.  [default: what the model has positions for]",
         ),
+        click.option(
+            "--features",
+            type=click.Path(file_okay=False, path_type=Path),
+            metavar="DIR",
+            help="Where hidden states of a head alone are kept, for other runs.  [default: nowhere]",
+        ),
         click.option("--device", help="cpu, cuda, cuda:1 ... or auto.  [default: a GPU where there is one]"),
         click.option("--checkpointing", is_flag=True, help="Less memory, a third more time."),
     )

@@ -24,6 +24,8 @@ __all__ = ["FEATURES", "cleared", "identity_of", "keep_report", "known_report", 
 
 T = TypeVar("T")
 
+_NO_MATTER = frozenset({"device", "checkpointing", "features", "init"})
+"""Settings that do not change the result, and one that is told by what it holds."""
 _REPORT = "report.json"
 FEATURES = "features"
 """Where hidden states are kept while a head is trained on them."""
@@ -31,7 +33,7 @@ FEATURES = "features"
 
 def identity_of(setup: Setup, parts: Parts[Any], **more: Any) -> dict[str, Any]:
     """What makes two trainings the same, beside the recipe."""
-    settings = {name: value for name, value in asdict(setup).items() if name not in ("device", "checkpointing", "init")}
+    settings = {name: value for name, value in asdict(setup).items() if name not in _NO_MATTER}
     return {
         **settings,
         "init": stamp(setup.init) if setup.init else None,

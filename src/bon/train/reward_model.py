@@ -77,7 +77,7 @@ def train_rm(
         setup,
         _judged(centre),
         recipe=recipe,
-        folder=out / TRAINING / "features",
+        folder=setup.features or out / TRAINING / "features",
         progress=progress,
         samples=(work.train, [*work.watched, *work.held]),
     )

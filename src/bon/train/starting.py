@@ -34,6 +34,9 @@ class Setup:
     """Of the LoRA adapters (Hu et al. 2021); their alpha is twice that."""
     max_length: int | None = None
     """Most tokens of a row; longer ones are left out and counted. None: what the model has positions for."""
+    features: Path | None = None
+    """Where the hidden states of a head alone are kept, for other trainings on the same rows; None: beside the result,
+    until it is done."""
     device: str | None = None
     """A torch device, or "auto" to spread a model over all of them; None: a GPU where there is one."""
     checkpointing: bool = False
