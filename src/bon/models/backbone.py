@@ -89,6 +89,7 @@ def load_backbone(
             state_dict=state,
             dtype=precision,
             use_safetensors=True,
+            ignore_mismatched_sizes=True,  # refused below, by name
             output_loading_info=True,
             **({"add_pooling_layer": False} if "add_pooling_layer" in inspect.signature(made).parameters else {}),
             **({"device_map": "auto"} if place == "auto" else {}),

@@ -126,9 +126,11 @@ def refuse_pickles(source: str | Path) -> None:
 @contextmanager
 def as_model_error(source: str | Path, *, kind: str = "a causal language model") -> Iterator[None]:
     """Whatever transformers says when it cannot load `source`, as a ModelError that says what to give."""
+    from safetensors import SafetensorError
+
     try:
         yield
-    except (OSError, ValueError, ImportError) as error:
+    except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
         raise ModelError(
             f"transformers cannot load {str(source)!r}: {error}\n"
             f"Give the folder of {kind} saved with save_pretrained(), or a hub id that can be reached."

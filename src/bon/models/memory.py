@@ -52,12 +52,9 @@ class Need:
 def need_of(source: str | Path, *, dtype: str = "float32", tokens: int = 8192, name: str | None = None) -> Need:
     """What a model needs to read batches of `tokens`, by its configuration and its files' headers.
 
-    `source` is a folder, a hub id or a GGUF file, which is taken as it is kept (`dtype` does not matter). An estimate
-    from above: the weights are exact, of activations the widest layer is counted. Raises ModelError where there is no
-    such model, UsageError for a dtype whose size is not known.
+    `source` is a folder or a hub id. An estimate from above: the weights are exact, of activations the widest layer is
+    counted. Raises ModelError where there is no such model, UsageError for a dtype whose size is not known.
     """
-    if Path(source).suffix == ".gguf":
-        return _need_of_gguf(Path(source).expanduser(), tokens, name or str(source))
     if dtype not in _BYTES:
         raise UsageError(f"dtype {dtype!r} is none of {', '.join(_BYTES)}")
     folder = folder_of(source)
@@ -99,22 +96,6 @@ def planned(needs: Sequence[Need], there: int, *, device: str = "cpu") -> str:
         f"{' and '.join(repr(need.name) for need in needs)} need {_gb(needed)} on {device}, and {_gb(there)} are there "
         f"({each}). {_would_fit(needs, there)}"
     )
-
-
-def _need_of_gguf(path: Path, tokens: int, name: str) -> Need:
-    from bon.models.gguf import read_header
-
-    header = read_header(path)
-    known = {key.removeprefix(f"{header.architecture}."): value for key, value in header.metadata.items()}
-    config = {
-        "hidden_size": known.get("embedding_length"),
-        "num_hidden_layers": known.get("block_count"),
-        "num_attention_heads": known.get("attention.head_count"),
-        "num_key_value_heads": known.get("attention.head_count_kv"),
-        "head_dim": known.get("attention.key_length"),
-    }
-    cache = tokens * _kept_numbers(config) * _BYTES["float16"]
-    return Need(name=name, weights=path.stat().st_size, cache=cache, tokens=tokens)
 
 
 def _said(need: Need) -> str:

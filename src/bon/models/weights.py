@@ -151,5 +151,5 @@ def _header(path: Path) -> dict[str, Kept]:
         raise ModelError(f"{str(path)!r} is named by the index of its shards, and is not there") from error
     except OSError as error:
         raise ModelError(f"{str(path)!r} cannot be read: {error.strerror or error}") from error
-    except (struct.error, ValueError, KeyError, TypeError) as error:
+    except (struct.error, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(f"{str(path)!r} is no whole safetensors file: {error}") from error
