@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["check_memory", "need_of_spec"]
 
+_KINDS = frozenset(("local", "gguf", "hf", "rm", "prm"))
+"""What runs on this machine."""
 _TOKENS = 4096
 """Tokens that a generator's rows are counted with: it says no bound of its own."""
 
@@ -24,26 +26,26 @@ _checked: WeakSet[Built[Any]] = WeakSet()
 """What was asked about before: it may be loaded by now, and be part of what is taken."""
 
 
-def check_memory(things: Iterable[Built[Any]], *, say: bool = True) -> None:
+def check_memory(things: Iterable[Built[Any]]) -> None:
     """Refuse a run whose models, on this machine, do not fit together; say on stderr what several will take.
 
     Looked at are folders and files that are here: of what has to be fetched first, each is asked about when it is.
     Raises ModelError that says what each needs, what is there and what would fit.
     """
-    found: dict[str, list[Need]] = defaultdict(list)
-    for thing in things:
-        if thing in _checked or not thing.spec:
-            continue
-        _checked.add(thing)
-        if (known := need_of_spec(parse_spec(thing.spec), name=thing.name)) is not None:
-            found[known[0]].append(known[1])
-    if sum(map(len, found.values())) < 2:  # one alone is asked about where it is loaded
+    new = {thing: parse_spec(thing.spec) for thing in things if thing.spec and thing not in _checked}
+    models = {thing: spec for thing, spec in new.items() if spec.kind in _KINDS}
+    _checked.update(models)
+    if len(models) < 2:  # one alone is asked about where it is loaded
         return
     from bon.models.memory import planned, there
 
+    found: dict[str, list[Need]] = defaultdict(list)
+    for thing, spec in models.items():
+        if (known := need_of_spec(spec, name=thing.name)) is not None:
+            found[known[0]].append(known[1])
     for device, needs in found.items():
         line = planned(needs, there(device), device=device)
-        if say and len(needs) > 1:
+        if len(needs) > 1:
             sys.stderr.write(f"bon: {line}\n")
 
 
@@ -64,11 +66,9 @@ def need_of_spec(spec: Spec, *, name: str) -> tuple[str, Need] | None:
             return None
         if spec.kind == "gguf":
             return "cpu", Need(name=name, weights=_bytes(path))
-        if spec.kind in ("hf", "rm", "prm"):
-            return _of_folder(spec, name)
+        return _of_folder(spec, name) if spec.kind in _KINDS else None
     except (MissingExtra, SpecError):  # said where it is loaded
         return None
-    return None
 
 
 def _of_folder(spec: Spec, name: str) -> tuple[str, Need]:

@@ -20,6 +20,7 @@ from bon.score.reward.aliases import Alias, alias_of
 from bon.score.reward.domain import domain_of
 from bon.score.reward.families import checkpoint_of
 from bon.score.reward.family import Options
+from bon.score.reward.memory import said
 from bon.types import Candidate, Pool, Prompt, Score, Usage
 
 if TYPE_CHECKING:
@@ -161,7 +162,9 @@ class ProcessReward:
         from bon.models.reading import TOKENS, Reader
 
         checkpoint = checkpoint_of(self.source, revision=self._options.revision)
-        self._critic = critic = format_of(checkpoint, self._family).load(checkpoint, self._options)
+        read_as = format_of(checkpoint, self._family)
+        self._say(said(checkpoint, self._options, name=self.name, tokens=self._tokens))
+        self._critic = critic = read_as.load(checkpoint, self._options)
         return _Loaded(critic=critic, reader=Reader(critic.backbone, tokens=self._tokens or TOKENS))
 
     def _work(self, loaded: _Loaded, items: Sequence[Item]) -> list[_Outcome]:
