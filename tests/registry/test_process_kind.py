@@ -12,6 +12,7 @@ from bon.registry.process import PROCESS
 from bon.registry.spec import parse_spec
 from bon.score.process import FORMATS, Marking, ProcessReward
 from bon.score.reward import aliases
+from bon.testing.checkpoints import save_tiny_process_model, save_tiny_reward_model
 
 
 def test_a_short_name_stands_for_a_published_model() -> None:
@@ -39,6 +40,16 @@ def test_a_short_name_is_shown_with_all_that_is_known() -> None:
     shown = about(parse_spec("prm:qwen"))
     for part in ("Qwen/Qwen2.5-Math-PRM-7B", "7B", "4,096 tokens", "trained on: maths", "format: qwen, read from"):
         assert part in shown
+
+
+def test_a_folder_is_shown_with_the_format_it_will_be_read_by(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="the torch extra is not installed")
+    about = PROCESS.about
+    assert about is not None
+    save_tiny_process_model(tmp_path / "prm")
+    assert about(parse_spec(f"prm:{tmp_path}/prm")).startswith("format: own, read from bon/models/own.py")
+    save_tiny_reward_model(tmp_path / "rm")
+    assert "is a reward model of whole answers" in about(parse_spec(f"prm:{tmp_path}/rm"))
 
 
 def test_a_splitter_of_yours_is_named_by_its_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

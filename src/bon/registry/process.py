@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bon.errors import ModelError, SpecError, UsageError
+from bon.errors import MissingExtra, ModelError, SpecError, UsageError
 from bon.registry.kinds import Kind, attribute_of, checked_options, find_module, known_options
 from bon.registry.spec import Spec, parse_spec
 from bon.score.process import AGGREGATES, FORMATS, SPLITTERS, Marking, ProcessReward
+from bon.score.process.formats import format_of
 from bon.score.reward import Options, alias_of, aliases
+from bon.score.reward.families import checkpoint_of
 
 if TYPE_CHECKING:
     from bon.registry.builder import Builder
@@ -70,7 +73,7 @@ def _members() -> Mapping[str, str]:
 def _about(spec: Spec) -> str:
     known = alias_of("prm", spec.target)
     if known is None:
-        return ""
+        return _about_folder(spec.target) if spec.target and Path(spec.target).expanduser().is_dir() else ""
     used = FORMATS[known.family]
     longest = f"{known.max_length:,} tokens" if known.max_length else "not said on its card"
     return (
@@ -78,6 +81,16 @@ def _about(spec: Spec) -> str:
         f"trained on: {', '.join(known.good_at)}\nlongest row it was trained on: {longest}\n"
         f"format: {used.name}, read from {used.source}"
     )
+
+
+def _about_folder(folder: str) -> str:
+    """Which format a folder will be read by, told from its files; or why none."""
+    try:
+        checkpoint = checkpoint_of(folder)
+        used = format_of(checkpoint)
+    except (ModelError, MissingExtra) as error:
+        return str(error)
+    return f"format: {used.name}, read from {used.source}"
 
 
 PROCESS = Kind(
