@@ -114,13 +114,13 @@ def _would_fit(needs: Sequence[Need], there: int) -> str:
     while tokens > _LEAST_TOKENS and fixed + working > there:
         tokens, working = tokens // 2, working // 2
     if working and fixed + working <= there:
-        options.append(f"tokens={tokens} would fit")
+        options.append(f"tokens={tokens}")
     if narrow <= there:
-        options.append("dtype=bfloat16 would fit")
+        options.append("dtype=bfloat16")
     if not options and len(needs) > 1:
-        fits = [need.name for need in needs if need.total <= there]
-        options.extend(f"{name} would fit by itself" for name in fits[:1])
-    return "; ".join([*options, "or take a smaller model, or another device (device=)"]).capitalize()
+        options.extend([f"{need.name!r} alone" for need in needs if need.total <= there][:1])
+    found = f"What would fit: {' or '.join(options)}; or" if options else "Take"
+    return f"{found} a smaller model, or another device (device=)"
 
 
 def _text_config(config: dict[str, Any]) -> dict[str, Any]:
