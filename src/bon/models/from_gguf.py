@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import redirect_stderr
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +61,7 @@ def from_gguf(file: Path) -> Path:
 def _convert(file: Path, folder: Path) -> None:
     torch, transformers = libraries(f"training from {file.name}")
     options = {"gguf_file": file.name}
-    with quiet():
+    with quiet(), redirect_stderr(StringIO()):  # a progress bar of its own, which no setting of transformers' hides
         try:
             read = transformers.AutoModelForCausalLM.from_pretrained(
                 str(file.parent),
@@ -68,7 +70,7 @@ def _convert(file: Path, folder: Path) -> None:
                 **options,
             )
             tokenizer = transformers.AutoTokenizer.from_pretrained(str(file.parent), **options)
-        except (OSError, ValueError, ImportError, KeyError, NotImplementedError) as error:
+        except (OSError, ValueError, ImportError, KeyError, RuntimeError) as error:
             raise ModelError(
                 f"transformers cannot read {str(file)!r}: {error}; give the folder of the model as it was published, "
                 "with safetensors"
