@@ -38,6 +38,7 @@ from torch import nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
 from transformers import (  # noqa: E402
     AutoModelForSequenceClassification,
+    AutoTokenizer,
     BertConfig,
     DebertaV2Config,
     DistilBertConfig,
@@ -54,7 +55,9 @@ from transformers import (  # noqa: E402
 )
 
 import bon  # noqa: E402
+from bon.models.loading import quiet  # noqa: E402
 from bon.score.reward.gating import OBJECTIVES  # noqa: E402
+from bon.testing.checkpoints import save_tiny_model  # noqa: E402
 from bon.types import Candidate, Pool, Prompt, Score, as_messages  # noqa: E402
 
 CLOSE = 1e-4
@@ -219,6 +222,27 @@ async def test_padding_that_is_the_end_of_text_is_scored_where_transformers_scor
     with torch.no_grad():
         expected = [float(theirs(torch.tensor([encoded(tokenizer, llama3_text(a))])).logits) for a in ANSWERS]
     assert values(await scored(folder)) == pytest.approx(expected, abs=CLOSE)
+
+
+async def test_a_lora_adapter_with_its_head_on_a_language_model(tmp_path: Path) -> None:
+    import peft
+
+    base = save_tiny_model(tmp_path / "base", "qwen2")  # with a language head, which has nothing to say
+    config = peft.LoraConfig(r=4, lora_alpha=8, target_modules=["q_proj", "v_proj"], task_type="SEQ_CLS")
+    torch.manual_seed(0)
+    theirs = AutoModelForSequenceClassification.from_pretrained(base, num_labels=1)
+    theirs.config.pad_token_id = 0
+    with quiet():
+        adapted = peft.get_peft_model(theirs, config).eval()
+    for name, weight in adapted.named_parameters():
+        if "lora_B" in name or "score" in name:
+            nn.init.normal_(weight, std=0.3)
+    adapted.save_pretrained(str(tmp_path / "adapter"))
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    chats = [[*as_messages(QUESTION), {"role": "assistant", "content": answer}] for answer in ANSWERS]
+    texts = [tokenizer.apply_chat_template(chat, tokenize=False) for chat in chats]
+    expected = [float(adapted(torch.tensor([encoded(tokenizer, text)])).logits) for text in texts]
+    assert values(await scored(tmp_path / "adapter")) == pytest.approx(expected, abs=CLOSE)
 
 
 # --- several outputs ---------------------------------------------------------------------------------------------

@@ -27,26 +27,41 @@ _ROOTS = ("score", "v_head.summary", "v_head", "regression_head", "reward_head",
 """Where the head lies: transformers and INF-ORM; GRM and trl; Starling; UltraRM and Eurus; others; OpenAssistant."""
 
 
+_ADAPTED = "base_model.model."
+"""What peft puts before the names of an adapter's tensors."""
+
+
 def _fits(checkpoint: Checkpoint) -> bool:
     return _root(checkpoint) is not None
 
 
-def _root(checkpoint: Checkpoint) -> str | None:
-    return next((root for root in _ROOTS if part_of(checkpoint.names, root)), None)
+def _root(checkpoint: Checkpoint) -> tuple[str, str] | None:
+    """Where the head lies, and what stands before its name."""
+    places = ((before, root) for before in ("", _ADAPTED) for root in _ROOTS)
+    return next(((before, root) for before, root in places if part_of(checkpoint.names, before + root)), None)
+
+
+def _unused(checkpoint: Checkpoint) -> frozenset[str]:
+    """Heads that the reward is not read from: a language head beside it, as Qwen2.5-Math-RM has; those of a base."""
+    from bon.models.weights import Weights
+
+    of_base = () if checkpoint.base is None else part_of(Weights(checkpoint.base), "lm_head", *_ROOTS)
+    return part_of(checkpoint.names, "lm_head").union(of_base)
 
 
 def _load(checkpoint: Checkpoint, options: Options) -> Judge:
     from bon.models.backbone import load_backbone
     from bon.models.reading import Row
 
-    root = _root(checkpoint)
-    if root is None:
+    found = _root(checkpoint)
+    if found is None:
         raise ModelError(f"{checkpoint.source!r} has no head: none of {', '.join(_ROOTS)} is among its tensors")
-    names = part_of(checkpoint.names, root)
-    head = taken(checkpoint.weights, names)
+    before, root = found
+    names = part_of(checkpoint.names, before + root)
+    head = {name.removeprefix(before): tensor for name, tensor in taken(checkpoint.weights, names).items()}
     index, labels = picked(outputs_of(head, root), checkpoint.config, options.output, source=checkpoint.source)
-    unused = part_of(checkpoint.names, "lm_head")  # some keep the language head they do not use, Qwen2.5-Math-RM too
-    backbone = load_backbone(checkpoint.source, config=_config(checkpoint), heads=names | unused, **options.loading)
+    heads = names | _unused(checkpoint)
+    backbone = load_backbone(checkpoint.source, config=_config(checkpoint), heads=heads, **options.loading)
     tokenizer = tokenizer_of(backbone, options)
     pad = checkpoint.config.get("pad_token_id")
 

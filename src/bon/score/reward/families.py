@@ -30,16 +30,20 @@ FAMILIES: Mapping[str, Family] = {
 
 def checkpoint_of(source: str, *, revision: str | None = None) -> Checkpoint:
     """A model folder, or what is published under an id, looked at. Raises ModelError for what is neither."""
+    from bon.models.loading import ADAPTER, base_and_adapter
     from bon.models.weights import folder_of
 
     folder = folder_of(source, revision=revision)
-    config, reward = _json(folder / "config.json"), _json(folder / "bon_reward.json")
+    config, reward, base = _json(folder / "config.json"), _json(folder / "bon_reward.json"), None
+    if config is None and reward is None and (folder / ADAPTER).is_file():
+        base = folder_of(base_and_adapter(folder, None)[0])
+        config = _json(base / "config.json")
     if config is None and reward is None:
         raise ModelError(
             f"{source!r} is no reward model: it has neither config.json nor bon_reward.json; "
             "give a folder saved with save_pretrained(), one that `bon train rm` wrote, or an id"
         )
-    return Checkpoint(source=source, folder=folder, config=config or {}, reward=reward)
+    return Checkpoint(source=source, folder=folder, config=config or {}, reward=reward, base=base)
 
 
 def family_of(checkpoint: Checkpoint, named: str | None = None) -> Family:

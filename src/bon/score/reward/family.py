@@ -75,9 +75,11 @@ class Checkpoint:
     """What the caller named."""
     folder: Path
     config: Mapping[str, Any]
-    """Its config.json; empty for a LoRA adapter or a head alone."""
+    """Its config.json, or that of the base it is laid on; empty for a head alone."""
     reward: Mapping[str, Any] | None
     """Its bon_reward.json, where bon trained it."""
+    base: Path | None = None
+    """The folder of the base, where this one is a LoRA adapter's."""
 
     @cached_property
     def weights(self) -> Weights:
