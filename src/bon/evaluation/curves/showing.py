@@ -63,6 +63,15 @@ def _of_source(found: Curves, of: tuple[str, str]) -> Iterator[Table]:
     name = _source(*of)
     rows = [row for row in found.rows if (row.pools, row.group) == of]
     yield f"{name}: {rows[0].n:,} prompts, {_SHARES if found.binary else _VALUES}", *_curves(rows)
+    yield from _enough(name, found, of)
+    ahead = [row for row in found.predictions if (row.pools, row.group) == of]
+    if ahead:
+        shares = [f"{row.value:.4f} [{row.low:.3f}, {row.high:.3f}]" for row in ahead]
+        yield (
+            f"{name}: coverage to be expected of fresh draws",
+            ["", *(f"k={row.k}" for row in ahead)],
+            [["pass@k", *shares]],
+        )
     qualities = [row for row in found.qualities if (row.pools, row.group) == of]
     if qualities:
         head = ["scorer", "AUC within a prompt", "AUC over all", "Spearman", "calibration error", "unscored"]
@@ -85,6 +94,33 @@ def _curves(rows: Sequence[CurveRow]) -> tuple[list[str], list[list[str]]]:
         [_way(selector, scorer), *(_point(curve.get(size)) for size in sizes)]
         for (selector, scorer, _), curve in by.items()
     ]
+
+
+def _enough(name: str, found: Curves, of: tuple[str, str]) -> Iterator[Table]:
+    """Where the gain of each way comes from and goes at the most draws, and how many are enough."""
+    last = {(row.selector, row.scorer): row for row in found.gains if (row.pools, row.group) == of}  # the largest k
+    knees = {(row.selector, row.scorer): row for row in found.knees if (row.pools, row.group) == of}
+    head = [
+        "chosen by",
+        "one draw",
+        "coverage",
+        "not scored",
+        "badly chosen",
+        "worth",
+        "best k",
+        "nine tenths at",
+        "more hurts",
+    ]
+    rows = []
+    for key, knee in knees.items():
+        gain = last[key]
+        changes = (gain.coverage, -gain.abstention, -gain.selection)
+        moved = [f"{change:+.4f}" if abs(change) >= 5e-5 else "0" for change in changes]
+        hurts = "yes" if knee.hurts else "no"
+        figures = [f"{gain.first:.4f}", *moved, f"{gain.chosen:.4f}"]
+        rows.append([_way(*key), *figures, str(knee.best), str(knee.knee), hurts])
+    if rows:
+        yield f"{name}: where the gain comes from and goes, and how many draws are enough", head, rows
 
 
 def _way(selector: str, scorer: str) -> str:
