@@ -25,7 +25,7 @@ IDS = torch.tensor([list(range(10, 30))])
 
 def states(model: Any) -> Any:
     with torch.inference_mode():
-        return model(IDS).last_hidden_state
+        return model(IDS.to(model.device)).last_hidden_state
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +61,12 @@ def test_what_is_known_of_it(tmp_path: Path) -> None:
     assert ours.model.dtype == torch.bfloat16
     with pytest.raises(UsageError, match="int8"):
         load_backbone(tmp_path, dtype="int8")
+
+
+def test_it_may_be_spread_over_the_devices_there_are(tmp_path: Path) -> None:
+    model = save_backbone(tmp_path, "llama")
+    ours = load_backbone(tmp_path, device="auto", dtype="float32")
+    torch.testing.assert_close(states(ours.model).cpu(), states(model), atol=1e-3, rtol=1e-3)
 
 
 def test_a_head_is_the_callers_or_it_is_left_over(base: Path) -> None:
