@@ -4,7 +4,8 @@ BonError
 ├── UsageError               the caller's input is wrong; the command exits with 2
 │   ├── SpecError            a spec string that names nothing or is badly formed
 │   ├── DataError            a row of a file that cannot be read (path and line number)
-│   └── MissingExtra         an optional dependency is not installed
+│   ├── MissingExtra         an optional dependency is not installed
+│   └── NoSandbox            nothing on this machine confines programs, so none is run
 ├── DrawError                one draw failed; recorded on the Pool as a Failure of stage "generate"
 │   ├── Retryable            trying the same draw again may help
 │   │   ├── RateLimited      429
@@ -42,6 +43,7 @@ __all__ = [
     "MissingExtra",
     "ModelError",
     "NoCandidates",
+    "NoSandbox",
     "RateLimited",
     "Rejected",
     "Retryable",
@@ -81,6 +83,10 @@ class MissingExtra(UsageError, ImportError):
         super().__init__(f"{needed_for} needs {package!r}, which is not installed: pip install 'bon[{extra}]'")
         self.package = package
         self.extra = extra
+
+
+class NoSandbox(UsageError):
+    """Nothing on this machine confines programs that nobody trusts; the message says what was tried."""
 
 
 class DrawError(BonError):

@@ -1,0 +1,195 @@
+"""Plain values as bytes and back: all that crosses the border of a sandbox, typed, bounded, and never pickled.
+
+What crosses: None, bool, int, float, complex, str, bytes, list, tuple, set, frozenset, dict and range; of a subclass
+the plain value that it holds; of an iterator the items that are left in it, as an iterator. Of anything else that a
+program returns there arrives an `Opaque`. Nothing that arrives has behaviour of its own: of an object whose `__eq__`
+always says yes there comes something that equals nothing.
+"""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing takes as long to import as everything else together
+    from typing import Any
+
+__all__ = ["CodecError", "Opaque", "decode", "encode", "receive", "send"]
+
+LIMIT = 8 << 20
+"""Bytes that one message may have."""
+DEPTH = 100
+"""How deep values may be nested."""
+_SEQUENCES = ((tuple, b"t"), (list, b"l"), (set, b"e"), (frozenset, b"z"))
+_BUILDERS = {b"t": tuple, b"l": list, b"e": set, b"z": frozenset, b"g": iter}
+
+
+class CodecError(ValueError):
+    """A value that cannot cross, or bytes that are no value."""
+
+
+class Opaque:
+    """What stands for a value that cannot cross: it is as true as that said of itself, and equals only itself."""
+
+    def __init__(self, kind: str, truth: bool) -> None:
+        self.kind = kind
+        self.truth = truth
+
+    def __bool__(self) -> bool:
+        return self.truth
+
+    def __repr__(self) -> str:
+        return f"<an object of type {self.kind}>"
+
+
+def encode(value: object, *, opaque: bool = False) -> bytes:
+    """The bytes of a value. Raises `CodecError` for what cannot cross: too big, or too deep.
+
+    A value of another type cannot cross either; with `opaque` it does, as `Opaque`.
+    """
+    encoder = _Encoder(opaque)
+    encoder.put(value, DEPTH)
+    return b"".join(encoder.pieces)
+
+
+class _Encoder:
+    def __init__(self, opaque: bool) -> None:
+        self.pieces: list[bytes] = []
+        self.opaque = opaque
+        self.size = 0
+
+    def add(self, tag: bytes, body: bytes = b"", count: int | None = None) -> None:
+        self.size += 5 + len(body)
+        if self.size > LIMIT:
+            raise CodecError(f"a value of more than {LIMIT:,} bytes cannot cross the border of a sandbox")
+        length = len(body) if count is None else count
+        self.pieces.append(tag + length.to_bytes(4, "big") + body)
+
+    def put(self, value: object, depth: int) -> None:  # noqa: C901, PLR0911, PLR0912  # a line a type
+        if not depth:
+            raise CodecError(f"a value nested deeper than {DEPTH} cannot cross the border of a sandbox")
+        if value is None:
+            return self.add(b"N")
+        if value is True or value is False:
+            return self.add(b"T" if value else b"F")
+        if isinstance(value, int):
+            return self.add(b"i", b"%x" % int.__index__(value) if value >= 0 else b"-%x" % -int.__index__(value))
+        if isinstance(value, float):
+            return self.add(b"f", float.hex(value).encode())
+        if isinstance(value, complex):
+            return self.add(b"c", f"{float.hex(value.real)} {float.hex(value.imag)}".encode())
+        if isinstance(value, str):
+            return self.add(b"s", str.encode(value, "utf-8", "surrogatepass"))
+        if isinstance(value, bytes | bytearray):
+            return self.add(b"b", bytes(value))
+        if isinstance(value, range):
+            return self.many(b"r", [value.start, value.stop, value.step], depth)
+        if isinstance(value, dict):
+            items = list(dict.items(value))
+            return self.many(b"d", [part for item in items for part in item], depth)
+        for kind, tag in _SEQUENCES:
+            if isinstance(value, kind):
+                return self.many(tag, list(kind.__iter__(value)), depth)  # type: ignore[arg-type]
+        if hasattr(type(value), "__next__"):
+            return self.iterator(value, depth)
+        if self.opaque:
+            return self.many(b"o", [type(value).__name__[:100], bool(value)], depth)
+        raise CodecError(f"a value of type {type(value).__name__} cannot cross the border of a sandbox")
+
+    def many(self, tag: bytes, items: list[object], depth: int) -> None:
+        self.add(tag, count=len(items))
+        for item in items:
+            self.put(item, depth - 1)
+
+    def iterator(self, value: object, depth: int) -> None:
+        place = len(self.pieces)
+        count = 0
+        for item in value:  # type: ignore[attr-defined]  # an endless one ends at the limit of bytes
+            self.put(item, depth - 1)
+            count += 1
+        self.pieces.insert(place, b"g" + count.to_bytes(4, "big"))
+
+
+def decode(data: bytes) -> Any:
+    """The value of some bytes, of whoever wrote them. Raises `CodecError` for bytes that are no value."""
+    decoder = _Decoder(data)
+    try:
+        value = decoder.get(DEPTH)
+    except CodecError:
+        raise
+    except (ValueError, TypeError, OverflowError, MemoryError) as error:  # a set of lists, digits that are none
+        raise CodecError(f"bytes that are no value: {error}") from None
+    if decoder.place != len(data):
+        raise CodecError("bytes that are no value: there are more than one value has")
+    return value
+
+
+class _Decoder:
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.place = 0
+
+    def take(self, count: int) -> bytes:
+        end = self.place + count
+        if end > len(self.data):
+            raise CodecError("bytes that are no value: they end too early")
+        taken = self.data[self.place : end]
+        self.place = end
+        return taken
+
+    def get(self, depth: int) -> Any:  # noqa: C901, PLR0911  # a line a type
+        if not depth:
+            raise CodecError(f"bytes that are no value: nested deeper than {DEPTH}")
+        tag, length = self.take(1), int.from_bytes(self.take(4), "big")
+        if tag in b"NTF":
+            return {b"N": None, b"T": True, b"F": False}[tag]
+        if tag == b"i":
+            return int(self.take(length), 16)
+        if tag == b"f":
+            return float.fromhex(self.take(length).decode("ascii"))
+        if tag == b"c":
+            real, _, imaginary = self.take(length).decode("ascii").partition(" ")
+            return complex(float.fromhex(real), float.fromhex(imaginary))
+        if tag == b"s":
+            return self.take(length).decode("utf-8", "surrogatepass")
+        if tag == b"b":
+            return self.take(length)
+        items = [self.get(depth - 1) for _ in range(min(length, len(self.data)))]
+        if tag == b"d":
+            return dict(zip(items[::2], items[1::2], strict=True))
+        if tag == b"r":
+            start, stop, step = items
+            return range(start, stop, step)
+        if tag == b"o":
+            kind, truth = items
+            return Opaque(str(kind), truth is True)
+        if tag in _BUILDERS:
+            return _BUILDERS[tag](items)  # type: ignore[operator]
+        raise CodecError(f"bytes that are no value: {tag!r} is no type")
+
+
+def send(fd: int, message: object, *, opaque: bool = False) -> None:
+    """Write a message whole. Raises `CodecError` for what cannot cross, OSError where nobody listens."""
+    data = encode(message, opaque=opaque)
+    left = memoryview(len(data).to_bytes(4, "big") + data)
+    while left:
+        left = left[os.write(fd, left) :]
+
+
+def receive(fd: int) -> Any:
+    """Read a message whole. Raises EOFError where there is none, `CodecError` for bytes that are no message."""
+    length = int.from_bytes(_read(fd, 4), "big")
+    if length > LIMIT:
+        raise CodecError(f"a message of {length:,} bytes; there are at most {LIMIT:,}")
+    return decode(_read(fd, length))
+
+
+def _read(fd: int, count: int) -> bytes:
+    pieces = []
+    while count:
+        piece = os.read(fd, min(count, 1 << 20))
+        if not piece:
+            raise EOFError("the other side has left")
+        pieces.append(piece)
+        count -= len(piece)
+    return b"".join(pieces)

@@ -1,0 +1,123 @@
+"""One run of one program, from its start to its end: deadlines, bounded output, and nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from typing import IO, TypeAlias
+
+from bon.sandbox.backend import Backend, start_candidate
+from bon.sandbox.streams import Streams
+from bon.sandbox.values import Kind, Limits
+
+__all__ = ["Run", "Stopped", "ended", "tail"]
+
+Stopped: TypeAlias = Callable[[], bool]
+"""Whether a run is no longer wanted; asked every 20 ms."""
+
+_TICK = 0.02
+_GRACE = 2.0
+"""Seconds that the tests have to say what they know once their program is gone."""
+_KEPT = 4000
+"""Bytes of printed text that are kept."""
+_SIGNAL = 128
+"""Exit codes above it tell of a signal, as in a shell."""
+
+
+class Run:
+    """A program's process: started, watched, and ended with everything in its sandbox. Raises OSError at its start."""
+
+    def __init__(self, backend: Backend, limits: Limits, stopped: Stopped) -> None:
+        self.killed: Kind | None = None
+        self.streams = Streams(limits.output)
+        self._limits = limits
+        self._stopped = stopped
+        self._began = time.monotonic()
+        self.channel, theirs = socket.socketpair()
+        with theirs:
+            try:
+                self._process = start_candidate(backend, limits, theirs.fileno())
+            except OSError:
+                self.channel.close()
+                raise
+        self._stdin, *rest = self._pipes()
+        self.stdout, self.stderr = (self.streams.read(pipe.fileno()) for pipe in rest)
+
+    def _pipes(self) -> list[IO[bytes]]:
+        return [pipe for pipe in (self._process.stdin, self._process.stdout, self._process.stderr) if pipe]
+
+    def feed(self, data: bytes) -> None:
+        """What it reads on its stdin, from now on."""
+        self.streams.write(self._stdin.fileno(), data, then_close=self._stdin)
+
+    @property
+    def seconds(self) -> float:
+        """Wall-clock seconds since its start."""
+        return time.monotonic() - self._began
+
+    @property
+    def running(self) -> bool:
+        return self._process.poll() is None
+
+    def watch(self, done: Callable[[], bool]) -> None:
+        """Serve its pipes until `done`. Beyond a limit, or where it is no longer wanted, end it first."""
+        patience = _GRACE
+        while not done():
+            if self.killed:
+                patience -= _TICK
+                if patience <= 0 or self._stopped():
+                    return
+            elif self._stopped():
+                self.kill("sandbox-error")
+            elif self.seconds > self._limits.seconds:
+                self.kill("timeout")
+            elif self.streams.excess:
+                self.kill("output")
+            self.streams.turn(_TICK if self.streams.reading else 0.001)
+
+    def kill(self, kind: Kind) -> None:
+        """End it, and say why."""
+        self.killed = kind
+        _end(self._process)
+
+    def close(self) -> int:
+        """End it, and wait until no process of its sandbox holds a pipe any more; gives its exit code."""
+        self.channel.close()
+        _end(self._process)
+        code = self._process.wait()
+        limit = time.monotonic() + _GRACE
+        while self.streams.reading and time.monotonic() < limit:
+            self.streams.turn(_TICK)
+        for pipe in self._pipes():
+            pipe.close()
+        return code if code >= 0 else _SIGNAL - code
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        try:
+            os.killpg(process.pid, signal.SIGKILL)  # what bubblewrap has started ends with it
+        except (ProcessLookupError, PermissionError):
+            process.kill()
+
+
+def ended(code: int, stderr: bytearray) -> tuple[Kind, str]:
+    """What an exit code says of a program that ended unasked."""
+    if code in (_SIGNAL + signal.SIGXCPU, _SIGNAL + signal.SIGKILL) and b"MemoryError" not in stderr:
+        return (
+            ("timeout", "its CPU time is used up") if code != _SIGNAL + signal.SIGKILL else ("memory", "it was killed")
+        )
+    if code > _SIGNAL:
+        number = code - _SIGNAL
+        name = signal.Signals(number).name if number in {one.value for one in signal.Signals} else f"signal {number}"
+        return "crash", f"it was ended by {name}"
+    return "crash", f"it ended by itself with exit code {code}"
+
+
+def tail(*streams: bytearray) -> str:
+    """The end of what was printed."""
+    return b"".join(streams)[-_KEPT:].decode("utf-8", "replace")

@@ -1,0 +1,52 @@
+"""The process that runs tests, seen from outside: one that stays, takes a job at a time, and can be ended."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+
+from bon.errors import ScoreError
+from bon.sandbox.backend import Backend, start_tester
+
+__all__ = ["Tester"]
+
+_START = 20.0
+"""Seconds that it may take to start, on a machine that is busy with other things."""
+
+
+class Tester:
+    """A sandboxed process that waits for jobs. Raises `ScoreError` where it does not start."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._control, theirs = socket.socketpair()
+        self._control.settimeout(_START)
+        try:
+            with theirs:
+                self._process: subprocess.Popen[bytes] = start_tester(backend, theirs.fileno())
+        except OSError:
+            self._control.close()
+            raise
+        try:
+            ready = self._control.recv(1)
+        except OSError:
+            ready = b""
+        if not ready:
+            self.kill()
+            raise ScoreError(f"the process that runs tests does not start in {backend}")
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def submit(self, job: bytes, channel: int, report: int) -> None:
+        """Hand over a job, the channel to its program and the pipe to report on. Raises OSError."""
+        socket.send_fds(self._control, [len(job).to_bytes(4, "big")], [channel, report])
+        self._control.sendall(job)
+
+    def kill(self) -> None:
+        """End it at once, with whatever it runs."""
+        if self.alive:
+            self._process.send_signal(signal.SIGKILL)
+        self._process.wait()
+        self._control.close()
