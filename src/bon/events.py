@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from contextvars import ContextVar, Token
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias
+from typing import Generic, Literal, Protocol, TypeAlias, TypeVar
 
 from bon.types import Candidate, Draw, Failure, Score, Usage
 from bon.values import quick
@@ -31,6 +31,8 @@ __all__ = [
     "retelling",
     "tell",
 ]
+
+T = TypeVar("T")
 
 
 @quick
@@ -149,18 +151,27 @@ def no_hook(event: Event) -> None:
 _LISTENING: ContextVar[Hook] = ContextVar("bon-hook", default=no_hook)
 
 
-@contextmanager
-def listening(hook: Hook) -> Iterator[None]:
+class _Within(Generic[T]):
+    """A context variable set in a `with` block; a class, since a generator for it costs more than many a score."""
+
+    __slots__ = ("_token", "_value", "_variable")
+
+    def __init__(self, variable: ContextVar[T], value: T) -> None:
+        self._variable, self._value = variable, value
+
+    def __enter__(self) -> None:
+        self._token: Token[T] = self._variable.set(self._value)
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._variable.reset(self._token)
+
+
+def listening(hook: Hook) -> AbstractContextManager[None]:
     """Have `tell` reach this hook, here and in the tasks that are started here."""
-    token = _LISTENING.set(hook)
-    try:
-        yield
-    finally:
-        _LISTENING.reset(token)
+    return _Within(_LISTENING, hook)
 
 
-@contextmanager
-def overhearing(hook: Hook) -> Iterator[None]:
+def overhearing(hook: Hook) -> AbstractContextManager[None]:
     """Have `tell` reach this hook too, before whoever listens already."""
     outer = _LISTENING.get()
 
@@ -168,16 +179,13 @@ def overhearing(hook: Hook) -> Iterator[None]:
         hook(event)
         outer(event)
 
-    with listening(each):
-        yield
+    return listening(each)
 
 
-@contextmanager
-def retelling(change: Callable[[Event], Event]) -> Iterator[None]:
+def retelling(change: Callable[[Event], Event]) -> AbstractContextManager[None]:
     """Have what is told here reach whoever listens already as `change` makes it."""
     outer = _LISTENING.get()
-    with listening(lambda event: outer(change(event))):
-        yield
+    return listening(lambda event: outer(change(event)))
 
 
 class Keep(Protocol):
@@ -196,14 +204,9 @@ class Keep(Protocol):
 _KEEPING: ContextVar[Keep | None] = ContextVar("bon-keep", default=None)
 
 
-@contextmanager
-def keeping(keep: Keep | None) -> Iterator[None]:
+def keeping(keep: Keep | None) -> AbstractContextManager[None]:
     """Have what scorers pay for kept there, here and in the tasks that are started here."""
-    token = _KEEPING.set(keep)
-    try:
-        yield
-    finally:
-        _KEEPING.reset(token)
+    return _Within(_KEEPING, keep)
 
 
 def kept() -> Keep | None:

@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from bon.errors import HOPELESS, ScoreError
-from bon.events import Event, Failed, Hook, Keep, keeping, listening
+from bon.events import Event, Failed, Hook, Keep, Scored, keeping, listening
 from bon.protocols import Scorer
 from bon.score import failure_of
 from bon.types import Candidate, Failure, Pool, Score
 
-__all__ = ["Landing", "landed"]
-
-
-@dataclass(frozen=True, slots=True)
-class Landing:
-    """Scores that have just come in, one a candidate."""
-
-    scorer: str
-    candidates: Sequence[Candidate]
-    scores: Sequence[Score]
-    failures: Sequence[Failure] = ()
+__all__ = ["landed"]
 
 
 async def landed(
     scorer: Scorer, pool: Pool, group: Sequence[Candidate], *, name: str, hook: Hook, keep: Keep | None = None
-) -> Landing:
+) -> Scored:
     """Call a scorer on a pool, for the scores of a group of its candidates.
 
     What it raises, or gives wrongly, becomes a failure and a reason a candidate; what it tells as `Failed` a failure
@@ -41,8 +31,7 @@ async def landed(
         else:
             hook(event)
 
-    error: Exception | None = None
-    scores: Sequence[Score] = ()
+    failures: list[Failure] = []
     try:
         with listening(hear), keeping(keep):
             scores = tuple(await scorer(pool))
@@ -50,19 +39,24 @@ async def landed(
             raise ScoreError(f"scorer {name!r} gave {scores!r:.200} for {len(group)} candidates; one Score each wanted")
     except HOPELESS:
         raise
-    except Exception as caught:  # noqa: BLE001  # a failure is data
-        error = caught
-    failures = [_of_scorer(failure, name, group) for failure in told]
-    if error is not None:
+    except Exception as error:  # noqa: BLE001  # a failure is data
         # A pointwise scorer will be asked about these one by one: each has a failure of its own.
         indices = [c.index for c in group] if getattr(scorer, "pointwise", False) or len(group) == 1 else [None]
-        failures += [Failure.of(error, stage="score", index=index, by=name) for index in indices]
+        failures = [Failure.of(error, stage="score", index=index, by=name) for index in indices]
         scores = (Score.missing(failures[-1].reason),) * len(group)
     else:
         unscored = [(c, score) for c, score in zip(group, scores, strict=True) if score.value is None]
         found = [failure_of(score, index=candidate.index, by=name) for candidate, score in unscored]
-        failures += [failure for failure in found if failure]
-    return Landing(name, group, scores, tuple(dict.fromkeys(failures)) if failures else ())
+        failures = [failure for failure in found if failure]
+    if told:
+        failures = [_of_scorer(failure, name, group) for failure in told] + failures
+    return Scored(
+        prompt_id=pool.prompt.id,
+        scorer=name,
+        indices=tuple([candidate.index for candidate in group]),
+        scores=scores,
+        failures=tuple(dict.fromkeys(failures)),
+    )
 
 
 def _of_scorer(failure: Failure, name: str, group: Sequence[Candidate]) -> Failure:

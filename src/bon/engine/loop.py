@@ -13,7 +13,7 @@ from bon.concurrency import Merged, cancel, close
 from bon.engine.account import Account
 from bon.engine.indices import free_runs
 from bon.engine.lacking import NOT_SCORED, lacking
-from bon.engine.landing import Landing, landed
+from bon.engine.landing import landed
 from bon.engine.plan import Plan
 from bon.errors import HOPELESS, BadReply, CapReached, StoreError, Truncated
 from bon.events import Drawn, Event, Failed, Scored, Spending, listening
@@ -48,7 +48,7 @@ class Loop:
         self.draws: set[asyncio.Task[None]] = set()
         self.unscored: set[tuple[str, int]] = set()
         self.judged: dict[str, int] = {}
-        self.merged: Merged[Draw | Landing] = Merged()
+        self.merged: Merged[Draw | Scored] = Merged()
         self.pointwise = {name: s for name, s in plan.scorers.items() if getattr(s, "pointwise", False)}
         self.poolwise = {name: s for name, s in plan.scorers.items() if name not in self.pointwise}
         self.instant = {name for name, scorer in self.pointwise.items() if getattr(scorer, "instant", False)}
@@ -84,7 +84,7 @@ class Loop:
 
     async def _drain(self, *, ask: bool) -> None:
         async for item in self.merged:
-            if isinstance(item, Landing):
+            if isinstance(item, Scored):
                 self._land_scores(item)
             else:
                 await self._land_draw(item)
@@ -121,7 +121,7 @@ class Loop:
             self.flying.update(indices)
             self.draws.add(self.merged.add(self._fly(first, length)))
 
-    async def _fly(self, start: int, n: int) -> AsyncGenerator[Draw | Landing, None]:
+    async def _fly(self, start: int, n: int) -> AsyncGenerator[Draw | Scored, None]:
         """The draws of one call of the generator: exactly n of them, whatever the generator does."""
         generator = self.generator
         by = str(getattr(generator, "name", "") or "generator")
@@ -207,41 +207,33 @@ class Loop:
 
     async def _judged(
         self, name: str, scorer: Scorer, group: Sequence[Candidate]
-    ) -> AsyncGenerator[Draw | Landing, None]:
+    ) -> AsyncGenerator[Draw | Scored, None]:
         yield await self._judge(name, scorer, group)
 
-    async def _judge(self, name: str, scorer: Scorer, group: Sequence[Candidate]) -> Landing:
+    async def _judge(self, name: str, scorer: Scorer, group: Sequence[Candidate]) -> Scored:
         pool = Pool(prompt=self.start.prompt, candidates=tuple(group)) if name in self.pointwise else self.snapshot()
         keep = None
         if self.plan.keep is not None and name not in self.instant:
             keep = self.plan.keep(pool.prompt.id, name, group[0].index if name in self.pointwise else None)
         return await landed(scorer, pool, group, name=name, hook=self._overhear, keep=keep)
 
-    def _land_scores(self, landing: Landing) -> None:
-        indices = tuple([candidate.index for candidate in landing.candidates])
+    def _land_scores(self, scored: Scored) -> None:
+        name, indices, scores = scored.scorer, scored.indices, scored.scores
         if self.unscored:
-            self.unscored.difference_update([(landing.scorer, index) for index in indices])
+            self.unscored.difference_update([(name, index) for index in indices])
         if self.failures:
             asked = {None, *indices}
             self.failures = [
                 failure
                 for failure in self.failures
-                if not (failure.stage == "score" and failure.by == landing.scorer and failure.index in asked)
+                if not (failure.stage == "score" and failure.by == name and failure.index in asked)
             ]
-        self.failures += landing.failures
-        for score in landing.scores:
+        self.failures += scored.failures
+        for score in scores:
             if score.paid_calls or (score.usage is not None and not score.cached):
-                self._pay(landing.scorer, score.usage, score.seconds or 0.0, calls=score.paid_calls)
-        self.scores.setdefault(landing.scorer, {}).update(zip(indices, landing.scores, strict=True))
-        self._tell(
-            Scored(
-                prompt_id=self.start.prompt.id,
-                scorer=landing.scorer,
-                indices=indices,
-                scores=tuple(landing.scores),
-                failures=tuple(landing.failures),
-            )
-        )
+                self._pay(name, score.usage, score.seconds or 0.0, calls=score.paid_calls)
+        self.scores.setdefault(name, {}).update(zip(indices, scores, strict=True))
+        self._tell(scored)
 
     def _pay(self, by: str, usage: Usage | None, seconds: float, *, calls: int = 1) -> None:
         self.account.add(usage, calls=calls)

@@ -86,7 +86,9 @@ class _Pointwise:
         self.__doc__ = fn.__doc__
 
     async def __call__(self, pool: Pool) -> Sequence[Score]:
-        if self.instant or len(pool) == 1:
+        if len(pool) == 1:
+            return (await self._one(pool.prompt, pool.candidates[0]),)
+        if self.instant:
             return [await self._one(pool.prompt, candidate) for candidate in pool.candidates]
 
         async def land(position: int, candidate: Candidate) -> tuple[int, Score]:
@@ -99,7 +101,7 @@ class _Pointwise:
     async def _one(self, prompt: Prompt, candidate: Candidate) -> Score:
         try:
             said = self.fn(prompt, candidate)
-            if not isinstance(said, Score | float) and inspect.isawaitable(said):
+            if not isinstance(said, (Score, float)) and inspect.isawaitable(said):
                 said = await said
             return _as_score(said, self.name)
         except UsageError:
