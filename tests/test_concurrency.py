@@ -51,6 +51,15 @@ async def test_one_more_may_join_while_the_others_run() -> None:
     assert seen == [0, 100, 101]
 
 
+async def test_what_has_landed_is_known_before_it_is_taken_and_an_end_is_no_item() -> None:
+    merged: Merged[int] = Merged([numbers(0, 3, [])])
+    known = []
+    async for item in merged:
+        await asyncio.sleep(0.01)  # it goes on, and ends, meanwhile
+        known.append((item, merged.landed))
+    assert known == [(0, True), (1, True), (2, False)]
+
+
 async def test_cancelling_one_leaves_the_others() -> None:
     ended: list[int] = []
     merged: Merged[int] = Merged()

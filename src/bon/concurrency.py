@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
 __all__ = ["Merged", "as_landed", "cancel", "close", "merge", "until_broken"]
@@ -57,6 +57,11 @@ class Merged(Generic[T]):
     def _end(self, task: asyncio.Task[None]) -> None:
         self._landed.put(_Ended(task))
 
+    @property
+    def landed(self) -> bool:
+        """Whether the next item is here already."""
+        return any(not isinstance(item, _Ended) for item in self._landed)
+
     def __aiter__(self) -> Merged[T]:
         return self
 
@@ -92,6 +97,9 @@ class _Landed(Generic[T]):
 
     def __len__(self) -> int:
         return len(self._items)
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self._items)
 
     def put(self, item: T) -> None:
         self._items.append(item)

@@ -74,6 +74,18 @@ class ByIndex:
         return [Score(value=c.index / 10) for c in pool.candidates]
 
 
+class Wide:
+    """A budget that lets three draws more than are surely needed be under way."""
+
+    wave = 3
+
+    def __init__(self, rule: Callable[[Pool], int]) -> None:
+        self.rule = rule
+
+    def __call__(self, pool: Pool) -> int:
+        return self.rule(pool)
+
+
 class SlowByIndex(ByIndex):
     """The same after a while."""
 
@@ -252,6 +264,26 @@ async def test_a_threshold_never_reached_draws_exactly_the_most(scorer: ByIndex)
     pool = await run(PROMPT, Plan(generator=generator, budget=Threshold(9.0, most=10, wave=3), scorers={"s": scorer}))
     assert [c.index for c in pool.candidates] == list(range(10))
     assert generator.aborted == []
+
+
+async def test_what_has_landed_together_is_kept_though_the_first_of_it_would_do() -> None:
+    """It is paid for: the budget is asked when all of it is in the pool."""
+    asked: list[int] = []
+
+    def one_will_do(pool: Pool) -> int:
+        asked.append(len(pool))
+        return 1 - len(pool)
+
+    async def at_once(prompt: Prompt, n: int, *, start: int = 0) -> AsyncGenerator[Draw, None]:
+        for index in range(start, start + n):
+            yield candidate(index)
+
+    plan = Plan(generator=at_once, budget=Wide(one_will_do), scorers={"s": ByIndex()})
+    pool = await run(PROMPT, plan)
+    assert asked == [0, 4]
+    assert [c.index for c in pool.candidates] == [0, 1, 2, 3]
+    assert pool.values("s") == (0.0, 0.1, 0.2, 0.3)
+    assert pool.spent.calls == 4
 
 
 async def test_a_budget_that_reads_a_pool_scorer_gets_it_after_every_wave() -> None:

@@ -88,7 +88,7 @@ class Loop:
                 self._land_scores(item)
             else:
                 await self._land_draw(item)
-            if ask:
+            if ask and not self.merged.landed:  # what has landed too is paid for: the budget is to see all of it
                 await self._ask()
 
     # Drawing
