@@ -11,7 +11,8 @@ class Account:
     """The running sum behind `Pool.spent`."""
 
     def __init__(self, spent: Spent) -> None:
-        self._usage = spent.usage
+        usage = spent.usage
+        self._read, self._written, self._cached = usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens
         self._money = spent.money
         self._calls = spent.calls
         self._seconds = spent.seconds
@@ -21,15 +22,15 @@ class Account:
         self._calls += calls
         if usage is None:
             return
-        mine = self._usage
-        self._usage = Usage(  # without the money, which `Spent` keeps apart
-            prompt_tokens=mine.prompt_tokens + usage.prompt_tokens,
-            completion_tokens=mine.completion_tokens + usage.completion_tokens,
-            cached_tokens=mine.cached_tokens + usage.cached_tokens,
-        )
+        self._read += usage.prompt_tokens
+        self._written += usage.completion_tokens
+        self._cached += usage.cached_tokens
         if usage.money is not None:
             self._money = (self._money or 0.0) + usage.money
 
     def spent(self, *, seconds: float) -> Spent:
         """The sum, `seconds` after this run began."""
-        return Spent(usage=self._usage, calls=self._calls, money=self._money, seconds=self._seconds + seconds)
+        usage = Usage(  # without the money, which `Spent` keeps apart
+            prompt_tokens=self._read, completion_tokens=self._written, cached_tokens=self._cached
+        )
+        return Spent(usage=usage, calls=self._calls, money=self._money, seconds=self._seconds + seconds)
