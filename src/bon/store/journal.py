@@ -172,7 +172,7 @@ class Journal:
 
     def hear(self, event: Event) -> None:
         """Record what has landed, and what went wrong on the way; what failed is not, for it is tried again."""
-        if isinstance(event, Drawn | Failed | Scored):
+        if isinstance(event, (Drawn, Failed, Scored)):  # which asks sooner than a union does
             for kind, payload in lines_of(event):
                 self._put(event.prompt_id, kind, payload)
 

@@ -26,7 +26,9 @@ def plain(value: Any, where: str = "a row") -> Any:
         return value
     if isinstance(value, float):
         return finite(value, where)
-    if isinstance(value, dict) or isinstance(value, Mapping):  # noqa: SIM101  # most are dicts, which is found sooner
+    if isinstance(value, list | tuple):  # this, and then a dict, is what most are: found sooner than what is like them
+        return [plain(inner, where) for inner in value]
+    if isinstance(value, dict) or isinstance(value, Mapping):  # noqa: SIM101  # the same
         return {key: plain(inner, f"{where}: {key}") for key, inner in value.items()}
     if isinstance(value, np.generic | np.ndarray):
         return plain(value.tolist(), where)

@@ -76,7 +76,7 @@ def _prepare(run: _Run, path: Path, schema: str, version: int, *, exclusive: boo
     run("BEGIN")  # so that what is read of a file is of one moment: another process may be making it
     found = _version(run, path, version)
     run("COMMIT")
-    if found == 0:
+    if found == 0 and not exclusive:  # those are short-lived: nobody gives back their room, which costs a page a group
         run("PRAGMA auto_vacuum = INCREMENTAL")  # has to come before the first table, and before the log
     run("PRAGMA journal_mode = WAL")
     run("PRAGMA synchronous = NORMAL")
