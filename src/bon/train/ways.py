@@ -128,6 +128,7 @@ class HeadAlone(Generic[S]):
 
         missing = [row for row in dict.fromkeys(reads) if row not in self._known]
         self._known |= dict(zip(missing, self._read(missing), strict=True))
+        self.model.eval()
         with torch.no_grad():
             return np.asarray(self.model(self._standard(reads)).double().cpu().numpy())
 
@@ -178,6 +179,7 @@ class Whole(Generic[S]):
         import torch
 
         found: dict[int, Floats] = {}
+        self.model.eval()
         with torch.no_grad():
             for cut in passes([len(read.ids) for read in reads], self._tokens):
                 some = [reads[place] for place in cut]
