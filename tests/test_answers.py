@@ -40,6 +40,13 @@ def rows(path: str) -> list[dict]:
         (["Paris", "paris", "PARIS.", "\\text{Paris}", "**Paris**"], "paris"),
         (["x^2 + 1", "x^2+1", "$x^2 + 1$"], "x^2+1"),
         (["3\\sqrt{13}", "3 \\sqrt{13}"], "3\\sqrt{13}"),
+        (["\\sqrt  x", "\\sqrt x"], "\\sqrt x"),
+        (["2 \\pi r", "2\\pi  r"], "2\\pi r"),
+        (["5 m", "5 cm", "5cm", "5 cm^2", "5 km/h", "5 of them", "5\\text{ m}", "5 L", "5 eggs", "5eggs", "5."], "5"),
+        (["No solution", "no  solution"], "no solution"),
+        (["10!", "10 !", "$10!$"], "10!"),
+        (["\\begin{pmatrix} 1 \\\\ 2 \\end{pmatrix}"], "\\begin{pmatrix}1\\\\2\\end{pmatrix}"),
+        (["4 = x^2 + y^2"], "4=x^2+y^2"),
         (["\\left( 3, 4 \\right]", "(3,4]"], "(3,4]"),
         (["\\frac{\\pi}{2}", "\\dfrac{\\pi}{2}"], "\\frac{\\pi}{2}"),
     ],
@@ -50,7 +57,26 @@ def test_equivalent_answers_share_one_representative(same: list[str], representa
 
 
 @pytest.mark.parametrize(
-    "answer", ["1/0", "3\\pi", "3\\sqrt{2}", "2x", "x^2", "10^8", "3, 5", "(1,2)", "1.2.3", "3/4/5"]
+    "answer",
+    [
+        "1/0",
+        "3\\pi",
+        "3\\sqrt{2}",
+        "2x",
+        "x^2",
+        "10^8",
+        "3, 5",
+        "(1,2)",
+        "1.2.3",
+        "3/4/5",
+        "2xy",
+        "3ab",
+        "2 x",
+        "2 xy",
+        "10!",
+        "1 and 2",
+        "4m",
+    ],
 )
 def test_what_is_more_than_a_number_is_not_read_as_one(answer: str) -> None:
     assert answers.number(f"\\boxed{{{answer}}}") is None
@@ -162,6 +188,9 @@ def test_code_reads_the_last_python_block_or_a_text_that_is_code(text: str, expe
         ("The answer is Paris.", "paris"),
         ("#### 1,000", "1000"),
         ("A: 18 dollars", "18"),
+        ("The answer is 18!", "18"),
+        ("18!", "18"),
+        ("\\boxed{2xy}", "2xy"),
         ("The answer is 18 because 2 * 9 = 18.", "18"),
         ("The answer is 3 apples and 5 pears.", "3 apples and 5 pears"),
         ("That makes 7 in all.", "7"),

@@ -30,9 +30,12 @@ __all__ = ["EXTRACTORS", "any", "boxed", "choice", "code", "extractor", "marked"
 _SHORT = 100  # characters; an answer in words that is longer is an explanation
 
 _ASIDE = re.compile(r",?\s(?:because|since|which|where|so)\b|,\s(?=[A-Za-z])")
-_FORMULA = re.compile(r"[=^+*/<>()\[\]{}|]|[0-9]\s?,|\b\w\s-\s\w\b")
+_FORMULA = re.compile(r"[=^+*/<>()\[\]{}|]|[0-9]\s?!|[0-9]\s?,|\b\w\s-\s\w\b")
 _PROSE = re.compile(r"[^\W\d_]{2}")
-_WORDS = re.compile(r"[^\W\d_][^\W\d_' -]+")
+_WORDS = re.compile(r"[^\W\d_](?:[^\W\d_]|[' -])+")
+_FACTORIAL = re.compile(r"[0-9)}]\s?!$")
+_SPACE = re.compile(r"(?:(?<=[A-Za-z]{2})\s+(?=[A-Za-z])|(?<=[A-Za-z])\s+(?=[A-Za-z]{2}))|(\s+)")
+"""The space between words, one of them a command perhaps (\\sqrt x), which stays; and in a group all other."""
 
 
 def number(text: str) -> str | None:
@@ -41,7 +44,7 @@ def number(text: str) -> str | None:
     A box that holds something else is an answer that is no number.
     """
     if box := boxed_content(text):
-        return quantity(_right_side(box))
+        return None if _is_factorial(box) else quantity(_right_side(box))
     for segment in marked(text):
         if found := _announced_number(segment):
             return found
@@ -78,7 +81,7 @@ def any(text: str) -> str | None:  # noqa: A001  # so that it reads `answers.any
         if found := letter(segment) or _announced(segment):
             return found
     short = len(text.strip()) <= _SHORT and "\\boxed" not in text
-    bare = representative(text) if short and "=" not in _right_side(text) else None
+    bare = quantity(text) or representative(text) if short and "=" not in _right_side(text) else None
     if bare and not _PROSE.search(plain(text)):
         return bare
     return chosen(text) or last_number(text) or bare
@@ -122,14 +125,14 @@ def extractor(name: str) -> Extractor:
 def representative(answer: str) -> str | None:
     """The one string of all answers equivalent to this bare one; None for an empty one."""
     bare = _right_side(answer)
-    if found := quantity(bare):
+    if (found := quantity(bare)) and not _is_factorial(bare):
         return found
     body = undressed(bare).replace("$", "").strip(" \t\r\n*_`\"'.")
-    if re.fullmatch(r"[A-J]|[(\[]\s?[A-Ja-j]\s?[)\]]", body):
+    if re.fullmatch(r"[A-J]|[(\[]?\s?[A-Ja-j]\s?[)\]]", body):
         return body.strip("()[] ").upper()
     body = body.replace("\\dfrac", "\\frac").replace("\\tfrac", "\\frac")
     if "\\" in body or (_FORMULA.search(body) and not _PROSE.search(body)):
-        return "".join(body.split()) or None
+        return _SPACE.sub(lambda space: "" if space[1] else " ", body.strip()) or None
     body = " ".join(body.split())
     return (body.casefold() if _WORDS.fullmatch(body) else body) or None
 
@@ -139,7 +142,15 @@ def _right_side(answer: str) -> str:
     left, equals, right = answer.rpartition("=")
     left = plain(left).strip(" \t$")
     is_name = len(left) == 1 and left.isalpha()
-    return right if right.strip() and equals and (is_name or not re.search(r"[^\W\d_]|[,;=]", left)) else answer
+    if not equals or not right.strip():
+        return answer
+    is_sum = not re.search(r"[^\W\d_]|[,;=]", left) and quantity(right) is not None
+    return right if is_name or is_sum else answer
+
+
+def _is_factorial(answer: str) -> bool:
+    """Whether a bare answer ends with a factorial: in a box or a reference nobody exclaims."""
+    return _FACTORIAL.search(answer[-8:].rstrip(" \t\r\n$*_`")) is not None
 
 
 def _announced_number(segment: str) -> str | None:

@@ -21,12 +21,21 @@ _NUMBER = re.compile(
         (?! \s?\^ | /[0-9] | \.[0-9] )""",
     re.VERBOSE,
 )
-_UNITS = re.compile(r"\s?[%°]?\s{0,3}(?:(?:[A-Za-z]{2}|\s[A-Za-z])[A-Za-z./' -]{0,60}(?:\^?[23²³])?)?[.!]?\s{0,3}")
+_UNITS = re.compile(
+    r"\s?[%°]?\s{0,3}(?:(?P<word>[A-Za-z]{1,60})[A-Za-z./' -]{0,60}(?:(?<=[A-Za-z])\^?[23²³])?)?[.!]?\s{0,3}"
+)
+_LETTER_UNITS = frozenset("mgshlLJNWVKCFA")
+_SHORT_UNITS = re.compile(
+    r"(?:[munkcd]?m|[mk]?g|[mcd]l|lbs?|oz|ft|in|yd|mi|hrs?|min|m?sec|ms|[ap]m|st|nd|rd|th|[mk]ph|rpm|sq|kwh?|k?hz|[kmgt]b"
+    r"|usd|eur|gbp|deg|rad|mol|cal|pts|atm|k?pa|at|of|to|as|per)",
+    re.IGNORECASE,
+)
+"""Units and particles of up to three letters; other letters after a number may be variables: 2xy, 3 ab, 4 x."""
 
 _FRACTION = re.compile(r"\\[dtc]?frac\s?(?:\{\s?([0-9]+)\s?\}|([0-9]))\s?(?:\{\s?([0-9]+)\s?\}|([0-9]))")
 _POWER_OF_TEN = re.compile(r"(?<=[0-9])\s?(?:\\times|\\cdot|[×*x])\s?10\s?\^\s?\{?\s?(-?[0-9]{1,3})\s?\}?")
 _DRESS = re.compile(
-    r"\\(?:left|right|displaystyle|[,;:! ])|(?<=[0-9])\{,\}(?=[0-9])|\^\s?\{?\s?\\circ\s?\}?"
+    r"(?<!\\)\\(?:left|right|displaystyle|[,;:! ])|(?<=[0-9])\{,\}(?=[0-9])|\^\s?\{?\s?\\circ\s?\}?"
     r"|\\(?:text|textbf|textit|mathrm|mathbf|mbox)\s?\{([^{}]{0,200})\}"
 )
 _COMMAND = re.compile(r"\\[A-Za-z]+")
@@ -57,9 +66,17 @@ def quantity(text: str) -> str | None:
     bare = plain(text).strip(" \t\r\n*_`")
     for body in (bare, bare.strip("$ ")):  # a dollar sign is a currency, or the edge of a formula
         match = _NUMBER.match(body)
-        if match and _UNITS.fullmatch(body, match.end()):
+        rest = _UNITS.fullmatch(body, match.end()) if match else None
+        if match and rest and _is_unit(rest["word"] or "", glued=rest.start("word") == match.end()):
             return _representative(match)
     return None
+
+
+def _is_unit(word: str, *, glued: bool) -> bool:
+    """Whether the first word after a number can be a unit: it is known, or too long for a product of variables."""
+    if len(word) == 1:
+        return word in _LETTER_UNITS and not glued  # 5m is a product, 5 m may be a length
+    return not word or bool(_SHORT_UNITS.fullmatch(word)) or len(word) > (3 if glued else 2)
 
 
 def first_number(text: str) -> str | None:
