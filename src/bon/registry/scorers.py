@@ -19,6 +19,7 @@ from bon.registry.remote import REMOTE
 from bon.registry.reward import REWARD
 from bon.registry.rules import RULES
 from bon.registry.spec import Spec
+from bon.registry.verifiers import VERIFIERS
 
 if TYPE_CHECKING:
     from bon.registry.builder import Builder
@@ -68,6 +69,7 @@ SCORERS: Mapping[str, Kind] = {
     ),
     **COMBINATIONS,
     **RULES,
+    **VERIFIERS,
     "code": CODE,
     "judge": JUDGE,
     "prm": PROCESS,

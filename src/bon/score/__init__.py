@@ -11,12 +11,13 @@ from bon.score.combine import cascade, composite, ensemble, fallback, gate, weig
 from bon.score.consensus import agreement
 from bon.score.heuristics import heuristic
 from bon.score.lift import ScorerLike, as_scorer, failure_of, listwise, pointwise
+from bon.score.maths import MathVerifier, math
 from bon.score.records import recorded
-from bon.score.verify import math
 from bon.types import Prompt
 
 __all__ = [
     "SCORERS",
+    "MathVerifier",
     "ScorerLike",
     "SelfCertainty",
     "agreement",
