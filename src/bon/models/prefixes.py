@@ -118,7 +118,11 @@ def read_on(
     if not most and not keep:
         return Read(hidden=model(input_ids=ids, use_cache=False).last_hidden_state, layers=None)
     assert windows is not None  # noqa: S101  # who has a past, has a cache
-    layers = [_Layer(pasts, layer, window, keep=keep) for layer, window in enumerate(windows)]
+    groups: dict[int, tuple[Past, list[int]]] = {}
+    for row, past in enumerate(pasts):
+        if past is not None:
+            groups.setdefault(id(past), (past, []))[1].append(row)
+    layers = [_Layer([*groups.values()], layer, window, keep=keep) for layer, window in enumerate(windows)]
     given: dict[str, Any] = {}
     if most:
         before = torch.tensor([0 if past is None else len(past.ids) for past in pasts], device=device)[:, None]
@@ -144,9 +148,9 @@ class _Layer:
     is_initialized = True
     keys = values = None
 
-    def __init__(self, pasts: Sequence[Past | None], layer: int, window: int | None, *, keep: bool) -> None:
-        self._pasts, self._layer, self._keep = pasts, layer, keep
-        self._most = max(0 if past is None else len(past.ids) for past in pasts)
+    def __init__(self, groups: Sequence[tuple[Past, list[int]]], layer: int, window: int | None, *, keep: bool) -> None:
+        self._groups, self._layer, self._keep = groups, layer, keep
+        self._most = max((len(past.ids) for past, _ in groups), default=0)
         self.is_sliding = window is not None
         self._seen = self._most if window is None else min(self._most, window - 1)
         self.kept: tuple[Tensor, Tensor] | None = None
@@ -162,18 +166,16 @@ class _Layer:
         """The pasts' last tokens that this layer sees, then the new ones: `(rows, heads, seen + S, size)`."""
         import torch
 
-        first = self._pasts[0]
-        if first is not None and all(past is first for past in self._pasts):
-            old = first.layers[self._layer][which][:, :, len(first.ids) - self._seen :]
-            return torch.cat([old.to(new.device).expand(len(new), -1, -1, -1), new], dim=2)
+        past, rows = self._groups[0]
+        if len(rows) == len(new):  # all rows have the same
+            seen = past.layers[self._layer][which][:, :, len(past.ids) - self._seen :]
+            return torch.cat([seen.to(new.device).expand(len(new), -1, -1, -1), new], dim=2)
         joined = new.new_zeros((*new.shape[:2], self._seen + new.shape[2], new.shape[3]))
         joined[:, :, self._seen :] = new
-        for row, past in enumerate(self._pasts):
-            if past is not None:
-                count = min(len(past.ids), self._seen)
-                joined[row, :, self._seen - count : self._seen] = past.layers[self._layer][which][
-                    0, :, len(past.ids) - count :
-                ]
+        for past, rows in self._groups:
+            count = min(len(past.ids), self._seen)
+            seen = past.layers[self._layer][which][:, :, len(past.ids) - count :]
+            joined[rows, :, self._seen - count : self._seen] = seen.to(new.device)
         return joined
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:

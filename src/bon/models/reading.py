@@ -73,17 +73,20 @@ class Reader:
 
         for row in rows:
             _check(row, self._limit)
-        wanted: dict[tuple[Ids, Ids | None], set[int]] = {}
-        for row in rows:
-            wanted.setdefault((row.ids, row.types), set()).update(row.at)
-        places = {key: {at: i for i, at in enumerate(sorted(ats))} for key, ats in wanted.items()}
+        keys = [(row.ids, None if self._backbone.causal else row.types) for row in rows]
+        ats: dict[tuple[Ids, Ids | None], set[int]] = {}
+        for key, row in zip(keys, rows, strict=True):
+            ats.setdefault(key, set()).update(row.at)
+        wanted = {key: sorted(some) for key, some in ats.items()}
+        places = {key: {at: i for i, at in enumerate(some)} for key, some in wanted.items()}
         with self._lock, torch.inference_mode():
             if self._backbone.causal:
-                found = self._decoded({ids: sorted(ats) for (ids, _), ats in wanted.items()})
+                found = self._decoded({ids: some for (ids, _), some in wanted.items()})
                 states = {key: found[key[0]] for key in wanted}
             else:
-                states = self._encoded({key: sorted(ats) for key, ats in wanted.items()})
-        return [states[row.ids, row.types][[places[row.ids, row.types][at] for at in row.at]].clone() for row in rows]
+                states = self._encoded(wanted)
+        # Picked outside of inference mode, so that a head can be trained on them.
+        return [states[key][[places[key][at] for at in row.at]] for key, row in zip(keys, rows, strict=True)]
 
     def forget(self) -> None:
         """Give back what is remembered of prefixes."""
