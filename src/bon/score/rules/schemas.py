@@ -13,7 +13,7 @@ from bon.errors import MissingExtra, UsageError
 from bon.score.rules.linear import linear
 from bon.types import Candidate, Prompt, Score
 
-__all__ = ["json_schema", "tool_call_format"]
+__all__ = ["calls_of", "json_schema", "tool_call_format"]
 
 _OPEN, _CLOSE = "<tool_call>", "</tool_call>"
 _SHOWN = 200  # characters of what a validator says
@@ -63,7 +63,7 @@ def tool_call_format(prompt: Prompt, candidate: Candidate, *, required: bool = T
         return Score.missing("the prompt's request has no tools")
     wrong, count = list[str](), 0
     try:
-        for name, arguments in _calls(candidate):
+        for name, arguments in calls_of(candidate):
             count += 1
             try:
                 _fit_call(name, arguments, tools)
@@ -86,8 +86,8 @@ def _tools(prompt: Prompt) -> Iterator[Mapping[str, Any]]:
             yield function
 
 
-def _calls(candidate: Candidate) -> Iterator[tuple[object, object]]:
-    """Name and arguments of each call; None and None for what is no call."""
+def calls_of(candidate: Candidate) -> Iterator[tuple[object, object]]:
+    """Name and arguments (JSON text, or what it says) of each call; None and None for what is no call."""
     for call in candidate.tool_calls:
         function = call.get("function")
         yield (function.get("name"), function.get("arguments")) if isinstance(function, Mapping) else (None, None)
