@@ -27,8 +27,13 @@ def unprivileged() -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """The whole environment of a sandboxed process; hashes are the same each time, and so is the order of a set."""
-    return {"PATH": "/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8", "PYTHONHASHSEED": "0"}  # noqa: S108  # its own
+    """The whole environment of a sandboxed process.
+
+    Hashes are the same each time, and so is the order of a set; threads share one arena, since each of their own would
+    take 64 MiB of the address space that a program may have.
+    """
+    shared = {"PATH": "/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8"}  # noqa: S108  # its own
+    return {**shared, "PYTHONHASHSEED": "0", "MALLOC_ARENA_MAX": "1"}
 
 
 def prefix(python: Path, *, filter_fd: int) -> list[str]:

@@ -57,6 +57,9 @@ def check(backend: Backend, tester: Tester, program: str, tests: Tests, limits: 
         run.watch(lambda: reading in run.streams.ended)
         if reading not in run.streams.ended:
             tester.kill()
+        report = _report(said)
+        if report and report.gone and not run.killed:
+            run.settle()
     except OSError as error:
         run.kill("sandbox-error")
         return Verdict(kind="sandbox-error", reason=f"the tests' process does not answer: {error}")
@@ -64,7 +67,7 @@ def check(backend: Backend, tester: Tester, program: str, tests: Tests, limits: 
         seconds = run.seconds
         code = run.close()
         os.close(reading)
-    kind, parts, reason = _verdict(_report(said), run, code)
+    kind, parts, reason = _verdict(report, run, code)
     return Verdict(kind=kind, parts=parts, reason=reason, printed=tail(run.stdout, run.stderr), seconds=seconds)
 
 
@@ -84,7 +87,7 @@ def _verdict(report: _Report | None, run: Run, code: int) -> tuple[Kind, tuple[b
         reason = report.trouble if report else "the process of the tests ended without a verdict"
         return "sandbox-error", parts, reason
     if report.gone:
-        kind, reason = ended(code, run.stderr)
+        kind, reason = ended(code)
         return kind, parts, reason
     counted = [part for part in parts if part is not None]
     if counted and all(counted):
@@ -122,7 +125,7 @@ def _output(run: Run, code: int, *, started: bool, seconds: float) -> Output:
         kind = "memory" if b"MemoryError" in run.stderr[-200:] else "fail"
         reason = tail(run.stderr).strip().rpartition("\n")[2]
     else:
-        kind, reason = ended(code, run.stderr)
+        kind, reason = ended(code)
     return Output(
         kind=kind,
         stdout=run.stdout.decode("utf-8", "replace"),

@@ -153,7 +153,10 @@ class _Worker(threading.Thread):
     @property
     def tester(self) -> Tester:
         """A process for tests that lives: the last one, or a new one."""
-        if self._tester is None or not self._tester.alive:
+        if self._tester and not self._tester.alive:
+            self._tester.kill()  # it is gone already: this lets go of what is left of it
+            self._tester = None
+        if self._tester is None:
             self._tester = Tester(self.backend)
         return self._tester
 

@@ -51,6 +51,9 @@ def _():
 @probe("writes a file of ours")
 def _():
     open(told["file"], "a").write("x"); return None
+@probe("changes the mode of a file of ours")
+def _():
+    os.chmod(told["file"], 0o600); return None
 @probe("makes a file in a folder of ours")
 def _():
     open(os.path.join(os.path.dirname(told["file"]), "made"), "x"); return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import socket
 import subprocess
@@ -13,6 +14,8 @@ __all__ = ["Tester"]
 
 _START = 20.0
 """Seconds that it may take to start, on a machine that is busy with other things."""
+_END = 2.0
+"""Seconds that it may take to end."""
 
 
 class Tester:
@@ -45,8 +48,12 @@ class Tester:
         self._control.sendall(job)
 
     def kill(self) -> None:
-        """End it at once, with whatever it runs."""
+        """End it at once, with whatever it runs, and wait until it is gone."""
         if self.alive:
             self._process.send_signal(signal.SIGKILL)
         self._process.wait()
+        with contextlib.suppress(OSError):  # the socket ends when the last process of its sandbox has
+            self._control.settimeout(_END)
+            while self._control.recv(1):
+                pass
         self._control.close()

@@ -63,7 +63,9 @@ def _answer(channel: int, names: dict[str, object], name: str, args: tuple[objec
     try:
         if name not in names:
             raise NameError(f"name {name!r} is not defined")
-        send(channel, ("returned", names[name](*args, **keywords)), opaque=True)  # type: ignore[operator]
+        value = names[name](*args, **keywords)  # type: ignore[operator]
+        sys.stdout.flush()  # what it printed is out before its process is ended
+        send(channel, ("returned", value), opaque=True)
     except BaseException as error:  # noqa: BLE001  # sys.exit too
         send(channel, _raised(error))
 

@@ -73,6 +73,8 @@ class _Encoder:
         if value is True or value is False:
             return self.add(b"T" if value else b"F")
         if isinstance(value, int):
+            if int.bit_length(value) > LIMIT:
+                raise CodecError(f"a number of more than {LIMIT:,} bits cannot cross the border of a sandbox")
             return self.add(b"i", b"%x" % int.__index__(value) if value >= 0 else b"-%x" % -int.__index__(value))
         if isinstance(value, float):
             return self.add(b"f", float.hex(value).encode())

@@ -147,8 +147,8 @@ class _Run:
 
     def one(self, tree: ast.Module, first: int, count: int, job: dict[str, object]) -> None:
         end = first + max(1, count)
+        names = self.names(tree, job)
         try:
-            names = self.names(tree, job)
             exec(compile(tree, "<tests>", "exec"), names)  # noqa: S102  # what all of this is for
             test, entry = names.get(str(job["check"])), str(job["entry_point"])
             if job["check"] and callable(test) and not isinstance(test, _Remote):

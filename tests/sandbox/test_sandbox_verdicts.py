@@ -1,0 +1,221 @@
+"""Verdicts: each kind for what earns it, each assert a test of its own, and failures of ours never the program's."""
+
+from __future__ import annotations
+
+import pytest
+
+from bon.sandbox import Backend, Limits, Sandbox, Tests
+
+DOUBLE = Tests(texts=("assert double(2) == 4\nassert double('a') == 'aa'",), entry_point="double")
+
+
+def test_a_right_program_passes(sandbox: Sandbox) -> None:
+    verdict = sandbox.check("def double(x): return 2 * x", DOUBLE)
+    assert (verdict.kind, verdict.parts, verdict.share) == ("pass", (True, True), 1.0)
+
+
+def test_every_assert_is_a_test_of_its_own(sandbox: Sandbox) -> None:
+    verdict = sandbox.check("def double(x): return x + 2", DOUBLE)
+    assert (verdict.kind, verdict.parts, verdict.share) == ("fail", (True, False), 0.5)
+    assert verdict.reason.startswith("double('a') == 'aa': TypeError")
+
+
+def test_asserts_in_loops_count_once_and_must_always_hold(sandbox: Sandbox) -> None:
+    tests = Tests(texts=("for i in range(5):\n    assert f(i) < 4\nassert f(0) == 0",))
+    assert sandbox.check("def f(x): return x", tests).parts == (False, True)
+
+
+def test_what_is_not_reached_does_not_count_where_the_tests_came_to_their_end(sandbox: Sandbox) -> None:
+    text = "try:\n    f(-1)\n    assert False\nexcept ValueError:\n    assert True\nif f(1) > 100: assert f(2)"
+    verdict = sandbox.check("def f(x):\n    if x < 0: raise ValueError\n    return x", Tests(texts=(text,)))
+    assert (verdict.kind, verdict.parts) == ("pass", (None, True, None))
+
+
+def test_what_was_never_reached_fails_where_the_tests_stopped_early(sandbox: Sandbox) -> None:
+    tests = Tests(texts=("assert f(1) == 1\nvalue = f(1)['a']\nassert value == 2", "assert f(3) == 3"))
+    verdict = sandbox.check("def f(x): return x", tests)
+    assert (verdict.kind, verdict.parts) == ("fail", (True, False, True))
+    assert "TypeError" in verdict.reason
+
+
+def test_tests_that_assert_nothing_do_not_pass(sandbox: Sandbox) -> None:
+    tests = Tests(texts=("for x in f(): assert x > 0",))
+    assert sandbox.check("def f(): return []", tests).kind == "fail"
+    assert sandbox.check("def f(): return [1]", tests).kind == "pass"
+    raising = Tests(texts=("if f() != [1]: raise ValueError('no')",))  # tests without asserts are one test
+    assert sandbox.check("def f(): return [1]", raising).parts == (True,)
+    assert sandbox.check("def f(): return [2]", raising).parts == (False,)
+
+
+def test_a_check_is_called_with_the_function_under_test(sandbox: Sandbox) -> None:
+    tests = Tests(texts=("def check(candidate):\n    assert candidate(3) == 9",), entry_point="square", check="check")
+    assert sandbox.check("def square(x): return x * x", tests).kind == "pass"
+    assert sandbox.check("def square(x): return x", tests).kind == "fail"
+
+
+@pytest.mark.parametrize("entry", ["rev", "check"])
+def test_the_program_may_have_a_function_of_the_tests_name(entry: str, sandbox: Sandbox) -> None:
+    tests = Tests(texts=("def check(candidate):\n    assert check(73) == True",), entry_point=entry, check="check")
+    program = "def rev(n): return int(str(n)[::-1])\ndef check(n): return 2 * rev(n) == n + 1"
+    assert sandbox.check(program, tests).kind == "pass"
+    assert sandbox.check(program.replace("n + 1", "n + 2"), tests).kind == "fail"
+
+
+def test_helpers_modules_and_other_functions_of_the_program_are_there(sandbox: Sandbox) -> None:
+    tests = Tests(
+        texts=("assert f(encode('ab')) == 'ab'\nassert math.isclose(g(), math.pi)",),
+        setup="def encode(text): return text[::-1]",
+        entry_point="f",
+    )
+    program = "import math\ndef f(text): return text[::-1]\ndef g(): return math.pi\ndef encode(text): return 'cheat'"
+    assert sandbox.check(program, tests).kind == "pass"
+
+
+def test_values_cross_with_their_types(sandbox: Sandbox) -> None:
+    text = (
+        "assert f((1, {2, 3})) == (1, {2, 3})\nassert f({(1, 2): [None, b'x']}) == {(1, 2): [None, b'x']}\n"
+        "assert isinstance(f((1,)), tuple)\nassert f(True) is True\nassert list(g(3)) == [0, 1, 2]\n"
+        "assert h('aab') == {'a': 2, 'b': 1}\nassert m('ab')\nassert not m('b')\nassert f(2 ** 200) == 2 ** 200"
+    )
+    program = (
+        "import re, collections\ndef f(x): return x\ndef g(n): yield from range(n)\n"
+        "h = collections.Counter\ndef m(x): return re.match('a', x)"
+    )
+    verdict = sandbox.check(program, Tests(texts=(text,)))
+    assert (verdict.kind, len(verdict.parts)) == ("pass", 9)
+
+
+def test_exceptions_cross_as_the_nearest_of_pythons_own(sandbox: Sandbox) -> None:
+    text = (
+        "def kind(x):\n    try:\n        f(x)\n    except ValueError as error:\n        return str(error)\n"
+        "    except Exception as error:\n        return type(error).__name__\n"
+        "assert kind(0) == 'mine'\nassert kind(1) == 'KeyError'\nassert kind(2) == '_Foreign'\nassert kind(3)"
+    )
+    program = (
+        "class Mine(ValueError): pass\nclass Strange(Exception): pass\n"
+        "def f(x):\n    raise [Mine('mine'), KeyError('k'), Strange(), UnicodeDecodeError('utf8', b'', 0, 1, 'r')][x]"
+    )
+    assert sandbox.check(program, Tests(texts=(text,))).kind == "pass"
+
+
+def test_an_exception_that_ends_loops_does_not_hide_asserts(sandbox: Sandbox) -> None:
+    tests = Tests(texts=("assert all(map(f, [1, 2]))\nassert list(map(f, [1, 2])) == []",))
+    assert sandbox.check("def f(x): raise StopIteration", tests).parts == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("program", "kind"),
+    [
+        ("import time\ndef double(x): time.sleep(60)", "timeout"),
+        ("def double(x): return len(bytearray(1 << 33))", "memory"),
+        ("def double(x):\n    while True: print('x' * 1000)", "output"),
+        ("import os\ndef double(x): os._exit(3)", "crash"),
+        ("import os, signal\ndef double(x): os.abort()", "crash"),
+        ("def double(x: return", "fail"),
+        ("", "fail"),
+    ],
+)
+def test_the_kinds_of_verdicts(program: str, kind: str, backend: Backend) -> None:
+    with Sandbox(backend=backend, limits=Limits(seconds=1.5, memory=256 << 20), workers=1) as sandbox:
+        verdict = sandbox.check(program, DOUBLE)
+    assert verdict.kind == kind
+    assert verdict.reason
+    assert len(verdict.parts) == 2
+    assert verdict.share == 0.0
+
+
+def test_what_ended_early_keeps_the_tests_it_had_passed(backend: Backend) -> None:
+    program = "import time\ndef double(x):\n    if x == 'a': time.sleep(60)\n    return 2 * x"
+    with Sandbox(backend=backend, limits=Limits(seconds=1.5), workers=1) as sandbox:
+        verdict = sandbox.check(program, DOUBLE)
+    assert (verdict.kind, verdict.parts) == ("timeout", (True, False))
+
+
+@pytest.mark.parametrize(
+    ("tests", "reason"),
+    [
+        (Tests(texts=("assert f(",)), "the tests cannot be run: SyntaxError"),
+        (Tests(texts=("assert f(lambda: 1)",)), "the tests pass on what cannot cross"),
+        (Tests(texts=("assert f(1)",), setup="1 / 0"), "the tests cannot be run: ZeroDivisionError"),
+        (Tests(texts=("import os\nos._exit(0)",)), "ended without a verdict"),
+    ],
+)
+def test_what_is_wrong_with_the_tests_is_no_fail_of_the_program(tests: Tests, reason: str, sandbox: Sandbox) -> None:
+    verdict = sandbox.check("def f(x): return x", tests)
+    assert verdict.kind == "sandbox-error"
+    assert reason in verdict.reason
+    assert sandbox.check("def double(x): return 2 * x", DOUBLE).kind == "pass"
+
+
+def test_tests_that_hang_are_ended_and_the_next_ones_run(backend: Backend) -> None:
+    with Sandbox(backend=backend, limits=Limits(seconds=1.0), workers=1) as sandbox:
+        assert sandbox.check("def f(x): return x", Tests(texts=("while True: f(1)",))).kind == "timeout"
+        assert sandbox.check("def f(x): return x", Tests(texts=("while True: pass",))).kind == "timeout"
+        assert sandbox.check("def double(x): return 2 * x", DOUBLE).kind == "pass"
+
+
+def test_one_set_of_tests_leaves_nothing_to_the_next(sandbox: Sandbox) -> None:
+    poison = "import builtins, os\nbuiltins.hash = lambda x: 4\nos.environ['X'] = '1'\nassert hash(f(1)) == 4"
+    assert sandbox.check("def f(x): return x", Tests(texts=(poison,))).kind == "pass"
+    for _ in range(4):  # whichever process it lands in
+        assert sandbox.check("def f(x): return x", Tests(texts=("assert hash(f(7)) == 7",))).kind == "pass"
+
+
+def test_what_a_program_prints_is_kept_and_bounded(sandbox: Sandbox) -> None:
+    verdict = sandbox.check("print('loaded')\ndef double(x):\n    print('y' * 9000)\n    return 2 * x", DOUBLE)
+    assert verdict.kind == "pass"
+    assert verdict.printed.endswith("yyy\n")
+    assert len(verdict.printed) <= 4000
+
+
+def test_a_script_reads_and_prints(sandbox: Sandbox) -> None:
+    output = sandbox.execute("for line in open(0): print(int(line) * 2)", "1\n2\n")
+    assert (output.kind, output.stdout) == ("pass", "2\n4\n")
+    large = "7\n" * 200_000
+    assert sandbox.execute("import sys; print(sum(map(int, sys.stdin)))", large).stdout == "1400000\n"
+    assert sandbox.execute("print('never read')", large).stdout == "never read\n"
+
+
+@pytest.mark.parametrize(
+    ("program", "kind", "reason"),
+    [
+        ("1 / 0", "fail", "ZeroDivisionError"),
+        ("import sys; sys.exit('no')", "fail", "no"),
+        ("import sys; sys.exit(7)", "crash", "exit code 7"),
+        ("held = bytearray(1 << 34)", "memory", "MemoryError"),
+        ("import os; os.abort()", "crash", "SIG"),
+        ("x = (", "fail", "SyntaxError"),
+    ],
+)
+def test_a_script_that_goes_wrong(program: str, kind: str, reason: str, sandbox: Sandbox) -> None:
+    output = sandbox.execute(program)
+    assert output.kind == kind
+    assert reason in output.reason
+
+
+def test_a_program_runs_as_main_only_as_a_script(sandbox: Sandbox) -> None:
+    program = "import dataclasses\n@dataclasses.dataclass\nclass P:\n    x: int = 4\ndef double(x): return x * 2\n"
+    program += "if __name__ == '__main__': print('main', P())"
+    assert sandbox.execute(program).stdout == "main P(x=4)\n"
+    assert sandbox.check(program, DOUBLE).kind == "pass"
+    assert sandbox.check(program, DOUBLE).printed == ""
+
+
+def test_threads_are_allowed_and_processes_where_limits_say_so(bubblewrap: Backend) -> None:
+    threads = (
+        "import sys, threading\nsys.setrecursionlimit(200000)\nthreading.stack_size(64 << 20)\n"
+        "def deep(n): return 0 if n == 0 else 1 + deep(n - 1)\n"
+        "t = threading.Thread(target=lambda: print(deep(20000)))\nt.start(); t.join()"
+    )
+    forks = "import subprocess; print(subprocess.run(['/bin/echo', 'hello'], capture_output=True).stdout)"
+    with Sandbox(backend=bubblewrap, workers=1) as sandbox:
+        assert sandbox.execute(threads).stdout == "20000\n"
+        assert "PermissionError" in sandbox.execute(forks).reason
+    with Sandbox(backend=bubblewrap, workers=1, limits=Limits(processes=2)) as sandbox:
+        assert sandbox.execute(forks).stdout == "b'hello\\n'\n"
+
+
+@pytest.mark.parametrize("name", ["seconds", "memory", "output", "files", "processes"])
+def test_limits_are_above_zero(name: str) -> None:
+    with pytest.raises(ValueError, match=name):
+        Limits(**{name: 0})  # type: ignore[arg-type]
