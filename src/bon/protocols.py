@@ -69,4 +69,7 @@ class Budget(Protocol):
 
 
 Extractor: TypeAlias = Callable[[str], str | None]
-"""Reads the final answer out of a text, or None where there is none; equivalent answers give equal strings."""
+"""Reads the final answer out of a text, or None where there is none; equivalent answers give equal strings.
+
+It may also have `read: async (text) -> str | None`, the same for one that waits for something: the engine awaits it.
+"""

@@ -9,7 +9,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from bon.answers import extractor
 from bon.api import blocking, default_scorer
 from bon.api.files import Progress, sample_file, score_file
 from bon.api.job import Job, build_scorers, make_job
@@ -22,6 +21,7 @@ from bon.evaluation.comparing import GREEDY, Against, against, labelled
 from bon.ledger import FREE, Ledger
 from bon.protocols import Generator, Scorer
 from bon.registry import Builder
+from bon.registry.extractors import extractor
 from bon.score import ScorerLike
 from bon.store.pools import PoolFile
 from bon.store.prompts import read_prompts, write_prompts

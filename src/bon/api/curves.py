@@ -7,12 +7,12 @@ from functools import partial
 from inspect import signature
 from pathlib import Path
 
-from bon.answers import extractor
 from bon.api.resume import reread_answers
 from bon.errors import UsageError
 from bon.evaluation.curves import PLAIN, Curves, Gatherer, Rule, measure
 from bon.protocols import Selector
 from bon.registry import Builder
+from bon.registry.extractors import extractor
 from bon.store.pools import read_pools
 from bon.types import Pool
 

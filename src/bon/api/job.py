@@ -9,7 +9,6 @@ from functools import partial
 from inspect import signature
 from typing import Any
 
-from bon.answers import extractor
 from bon.api.memory import check_memory
 from bon.api.prompts import with_defaults
 from bon.budgets import Threshold
@@ -17,6 +16,7 @@ from bon.engine import Plan
 from bon.errors import UsageError
 from bon.protocols import Budget, Extractor, Generator, Selector
 from bon.registry import Builder, BuiltBudget, BuiltGenerator, BuiltScorer, BuiltSelector, DryBuilder
+from bon.registry.extractors import extractor
 from bon.score import ScorerLike, agreement
 from bon.select import GOLD, name_of
 from bon.types import Prompt

@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bon._version import __version__
-from bon.answers import extractor
 from bon.api.curves import gathered
 from bon.api.resume import reread_answers
 from bon.api.settings import refuse_same
 from bon.errors import UsageError
 from bon.evaluation.curves import Sheet, measure
 from bon.evaluation.report import report_of
+from bon.registry.extractors import extractor
 from bon.store.jsonl import write_atomic
 from bon.store.pools import read_pools
 from bon.types import Pool

@@ -12,7 +12,6 @@ from typing import Any
 
 import click
 
-from bon.answers import extractor
 from bon.api import blocking, build_scorers
 from bon.api.bench import measured, scored
 from bon.api.files import Progress, score_file
@@ -28,6 +27,7 @@ from bon.evaluation.evaluating import Collector, Evaluation
 from bon.evaluation.showing import markdown, plain
 from bon.protocols import Scorer
 from bon.registry import Builder
+from bon.registry.extractors import extractor
 from bon.store.badlines import BadLines
 from bon.store.badrows import BadRows
 from bon.store.convert import CONVERTERS

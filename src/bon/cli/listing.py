@@ -45,7 +45,7 @@ def command(what: str | None, as_json: bool) -> None:
 
 def catalogue() -> dict[str, dict[str, str]]:
     """By seam: how each spec is written -> what it is; names of bon.toml and of installed packages included."""
-    from bon.answers import EXTRACTORS
+    from bon.registry.extractors import catalogue as extractors
     from bon.store.convert import CONVERTERS
 
     config = load_config()
@@ -58,11 +58,6 @@ def catalogue() -> dict[str, dict[str, str]]:
         rows |= dict.fromkeys(config.named.get(f"{seam}s", {}), f"from {config.path}")
         rows |= {point.name: f"an entry point: {point.value}" for point in entry_points(group=f"bon.{seam}s")}
         found[f"{seam}s"] = rows
-    found["extractors"] = {name: _first_line(function) for name, function in EXTRACTORS.items()}
-    found["extractors"] |= {"regex:PATTERN": "the last match of a pattern: its first group, or the whole"}
+    found["extractors"] = dict(extractors())
     found["converters"] = {name: converter.description for name, converter in CONVERTERS.items()}
     return found
-
-
-def _first_line(thing: object) -> str:
-    return (thing.__doc__ or "").strip().partition("\n")[0].rstrip(".")

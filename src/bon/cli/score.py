@@ -10,7 +10,6 @@ from typing import Any
 
 import click
 
-from bon.answers import extractor
 from bon.api import blocking, build_scorers
 from bon.api.files import score_file
 from bon.api.judging import marks
@@ -21,6 +20,7 @@ from bon.cli.options import as_json, caching, caps_of, concurrency, ledger_of, s
 from bon.cli.progress import Tally, count_lines, follow, spent_line
 from bon.errors import CapReached, UsageError
 from bon.registry import Builder
+from bon.registry.extractors import extractor
 from bon.store.badlines import BadLines
 from bon.store.pools import PoolFile, read_pools
 from bon.store.runfile import Run

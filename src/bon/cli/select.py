@@ -11,13 +11,13 @@ from typing import Any
 import click
 import numpy as np
 
-from bon.answers import extractor
 from bon.api import Result, decide
 from bon.api.resume import reread_answers
 from bon.api.settings import refuse_same
 from bon.cli.options import selecting, selector_of
 from bon.errors import UsageError
 from bon.registry import Builder
+from bon.registry.extractors import extractor
 from bon.select import gold_of
 from bon.stats import bootstrap_mean, wilson
 from bon.store.jsonl import write_atomic

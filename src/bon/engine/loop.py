@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from bisect import insort
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from operator import attrgetter
 
@@ -33,7 +33,7 @@ class Loop:
         self.generator = metered(plan.generator)
         self.start = pool
         self.failures = list(pool.failures)
-        self.candidates = [self._extracted(candidate) for candidate in pool.candidates]
+        self.candidates = list(pool.candidates)
         self.scores = {
             name: {candidate.index: score for candidate, score in zip(pool.candidates, scores, strict=True)}
             for name, scores in pool.scores.items()
@@ -72,6 +72,8 @@ class Loop:
         """Draw what the budget wants, score what has no score yet, and return the pool."""
         with listening(self._overhear), charging(self.plan.ledger or charged()):
             try:
+                if self.plan.extract is not None:
+                    self.candidates = [await self._extracted(candidate) for candidate in self.candidates]
                 self._score(self.pointwise)
                 await self._ask()
                 await self._drain(ask=True)
@@ -156,7 +158,8 @@ class Loop:
         else:
             if not draw.cached:
                 self._pay(draw.generator, draw.usage, draw.seconds.total if draw.seconds else 0.0)
-            draw = self._extracted(draw)
+            if self.plan.extract is not None:
+                draw = await self._extracted(draw)
             insort(self.candidates, draw, key=attrgetter("index"))
         self._tell(Drawn(prompt_id=self.start.prompt.id, draw=draw))
         if isinstance(draw, Candidate):
@@ -166,13 +169,15 @@ class Loop:
                 else:
                     self._start(name, scorer, (draw,))
 
-    def _extracted(self, candidate: Candidate) -> Candidate:
+    async def _extracted(self, candidate: Candidate) -> Candidate:
         """The candidate with its answer read; one that has an answer keeps it."""
-        if self.plan.extract is None or candidate.answer is not None:
+        extract = self.plan.extract
+        if extract is None or candidate.answer is not None:
             return candidate
         self.failures = [f for f in self.failures if (f.stage, f.index) != ("extract", candidate.index)]
         try:
-            answer = self.plan.extract(candidate.text)
+            read: Callable[[str], Awaitable[str | None]] | None = getattr(extract, "read", None)
+            answer = extract(candidate.text) if read is None else await read(candidate.text)
         except Exception as error:  # noqa: BLE001  # a failure is data
             self.failures.append(Failure.of(error, stage="extract", index=candidate.index))
             answer = None

@@ -13,6 +13,9 @@ from typing import Any
 
 import sympy
 from math_verify import LatexExtractionConfig, parse, verify
+from sympy.core.function import AppliedUndef
+from sympy.core.relational import Relational
+from sympy.logic.boolalg import Boolean
 
 from bon.score.maths.messages import Question, Reply
 
@@ -83,23 +86,39 @@ def standard(latex: str) -> str | None:
     before = parsed(latex)
     if not before:
         return None
-    form = _reduced(before[0])
-    text = sympy.latex(form)
+    text = sympy.latex(_reduced(_complex(before)[0]))
     after = parsed(text)
     return text if after and equal(after, before) and equal(before, after) else None
 
 
-def _reduced(expression: Any) -> Any:
-    """An expression in a form that its equals share."""
-    if isinstance(expression, sympy.Expr):
-        return _reduced_expression(expression)
-    if isinstance(expression, sympy.MatrixBase):
-        return expression.applyfunc(_reduced)
-    if isinstance(expression, sympy.Tuple | sympy.FiniteSet):
-        return type(expression)(*map(_reduced, expression.args))
-    with suppress(Exception):
-        return expression.doit()
-    return expression
+def _reduced(formula: Any) -> Any:
+    """A formula in a form that its equals share, as far as that goes."""
+    if isinstance(formula, sympy.Expr):
+        return _reduced_expression(formula)
+    if isinstance(formula, sympy.MatrixBase):
+        return formula.applyfunc(_reduced)
+    if isinstance(formula, Relational | Boolean):
+        return _reduced_relation(formula)
+    if isinstance(formula, sympy.FiniteSet):  # math-verify's own kind keeps the order in which it was written
+        return sympy.FiniteSet(*[_reduced(each.rhs if _is_assignment(each) else each) for each in formula.args])
+    if isinstance(formula, sympy.Interval | sympy.Union | sympy.Tuple):
+        return formula.func(*map(_reduced, formula.args))
+    return formula
+
+
+def _reduced_relation(relation: Any) -> Any:
+    """An equation with what it says of a name on its right, any other as an expression that is 0; else a set."""
+    if not isinstance(relation, sympy.Eq):
+        return _reduced(relation.as_set()) if len(relation.free_symbols) == 1 else relation
+    if _is_assignment(relation) or len(relation.free_symbols) < 2:
+        return sympy.Eq(relation.lhs, _reduced(relation.rhs), evaluate=False)
+    _, factors = sympy.factor_list(_reduced(relation.lhs - relation.rhs))
+    return sympy.Eq(sympy.prod(base**power for base, power in factors).expand(), 0, evaluate=False)
+
+
+def _is_assignment(formula: Any) -> bool:
+    """Whether an equation says what a name stands for: x = 2, f(x) = x + 1."""
+    return isinstance(formula, sympy.Eq) and isinstance(formula.lhs, sympy.Symbol | AppliedUndef)
 
 
 def _reduced_expression(expression: Any) -> Any:
@@ -107,7 +126,7 @@ def _reduced_expression(expression: Any) -> Any:
     for step in (sympy.simplify, sympy.sqrtdenest, sympy.radsimp, sympy.expand, sympy.together, sympy.cancel):
         with suppress(NotImplementedError, TypeError, AttributeError, sympy.PolynomialError):
             done = step(done)
-    return done
+    return done if done.free_symbols else sympy.expand_log(done, factor=True)
 
 
 def _spelled(text: str) -> str:

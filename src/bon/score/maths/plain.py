@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from bon import answers
 
-__all__ = ["decided", "is_plain", "read", "stated"]
+__all__ = ["decided", "read", "standard", "stated"]
 
 _CHOICE = re.compile(r"[A-J]")
 _NUMERAL = re.compile(r"(?P<digits>[0-9A-Za-z]{1,200})_\{?(?P<base>[0-9]{1,2})\}?")
@@ -54,9 +54,14 @@ def decided(answer: str, reference: str) -> bool | None:
     return None
 
 
-def is_plain(answer: str) -> bool:
-    """Whether a representative is the only string of all answers that mean the same: a number, a choice, words."""
-    return _is_number(answer) or _CHOICE.fullmatch(answer) is not None or not _is_formula(answer)
+def standard(answer: str) -> str | None:
+    """The one string of all that mean the same as a representative, where it is no formula; None where it is."""
+    numeral = _NUMERAL.fullmatch(answer)
+    if numeral and _value(numeral) is not None:
+        return f"{numeral['digits'].lower().lstrip('0')}_{numeral['base']}"
+    if _is_number(answer) or _CHOICE.fullmatch(answer) or not _is_formula(answer):
+        return answer
+    return None
 
 
 def _is_number(representative: str) -> bool:
