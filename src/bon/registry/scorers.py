@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from bon import score
 from bon.errors import SpecError
 from bon.protocols import Scorer
-from bon.registry.code import CODE
+from bon.registry.code import CODE, DUAL
 from bon.registry.combinations import COMBINATIONS
 from bon.registry.judges import JUDGE
 from bon.registry.kinds import Kind, checked_options, known_options
@@ -71,6 +71,7 @@ SCORERS: Mapping[str, Kind] = {
     **RULES,
     **VERIFIERS,
     "code": CODE,
+    "dual": DUAL,
     "judge": JUDGE,
     "prm": PROCESS,
     "remote": REMOTE,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bon.score.code.dual import GeneratedTests
 from bon.score.code.verifier import Code, Source
 
-__all__ = ["Code", "Source"]
+__all__ = ["Code", "GeneratedTests", "Source"]

@@ -81,12 +81,13 @@ def _value(text: str) -> str | None:
     """The longest value, on the first line of a text, that it begins with."""
     line = text.partition("\n")[0]
     for end in range(min(len(line), 300), 0, -1):
-        piece = line[:end].strip()
+        piece = line[:end].partition("  #")[0].strip()
         try:
             ast.literal_eval(piece)
         except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             continue
-        return piece
+        if not piece.endswith(","):  # of the sentence, and not of a tuple
+            return piece
     return None
 
 

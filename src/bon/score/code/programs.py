@@ -23,8 +23,10 @@ def program_of(text: str, *, stub: str = "", entry_point: str = "") -> str | Non
     if not entry_point:
         return code
     if code is not None and entry_point in _defined(code):
-        whole = f"{stub}\n\n{code}"
-        return whole if _tree(stub) and _tree(whole) else code  # `from __future__` stands at the top or nowhere
+        future = [line for line in code.splitlines() if line.startswith("from __future__ ")]  # they stand at the top
+        others = [line for line in code.splitlines() if not line.startswith("from __future__ ")]
+        whole = "\n".join([*future, stub, "", *others])
+        return whole if _tree(stub) and _tree(whole) else code
     for rest in dict.fromkeys((text, code or "")):
         for head in (stub, _without_docstring(stub, entry_point)):
             for body in _bodies(rest):
