@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from bon.sandbox import bubblewrap, landlock, seccomp
 from bon.sandbox.inside import command
+from bon.sandbox.process import Process
 from bon.sandbox.values import Limits
 
 __all__ = ["Backend", "rlimits", "start_candidate", "start_tester", "tester_limits"]
@@ -29,14 +30,14 @@ class Backend:
         return f"{self.name} with {self.python}"
 
 
-def start_candidate(backend: Backend, limits: Limits, channel: int) -> subprocess.Popen[bytes]:
+def start_candidate(backend: Backend, limits: Limits, channel: int) -> Process:
     """Start a Python that waits for a program on `channel`; stdin, stdout and stderr are pipes. Raises OSError."""
     modules = ("codec", "confine", "candidate")
     arguments = (channel, rlimits(backend, limits), _confinement(backend, processes=limits.processes > 1))
     return _start(backend, modules, arguments, channel, processes=limits.processes > 1, piped=True)
 
 
-def start_tester(backend: Backend, control: int) -> subprocess.Popen[bytes]:
+def start_tester(backend: Backend, control: int) -> Process:
     """Start a Python that waits for jobs on `control`. Raises OSError."""
     calls = seccomp.program(processes=False, alone=backend.name == "landlock")
     arguments = (control, calls, _confinement(backend, processes=True))
@@ -53,7 +54,7 @@ def start_tester(backend: Backend, control: int) -> subprocess.Popen[bytes]:
 def rlimits(backend: Backend, limits: Limits) -> dict[str, int]:
     """What a process of a program lowers its limits to."""
     found = {"as": limits.memory, "cpu": int(-(-limits.seconds // 1)), "fsize": limits.files, "nofile": 64}
-    # Bubblewrap counts the processes and threads of one sandbox, with the two of its own; else all of a user's count.
+    # Bubblewrap counts the processes and threads of one sandbox, else all of a user's count.
     found["nproc"] = 64 + limits.processes if backend.name == "bubblewrap" else 4096
     return found
 
@@ -71,18 +72,18 @@ def _confinement(backend: Backend, *, processes: bool) -> tuple[bytes, list[str]
 
 def _start(
     backend: Backend, modules: Sequence[str], arguments: tuple[object, ...], fd: int, *, processes: bool, piped: bool
-) -> subprocess.Popen[bytes]:
+) -> Process:
     inner = command(str(backend.python), *modules, arguments=arguments)
     pipe = subprocess.PIPE if piped else subprocess.DEVNULL
     options: dict[str, Any] = {"stdin": pipe, "stdout": pipe, "stderr": pipe, "cwd": "/", "start_new_session": True}
     if backend.name == "landlock":
         line = [*bubblewrap.unprivileged(), *inner]
-        return subprocess.Popen(line, pass_fds=(fd,), env=bubblewrap.environment(), **options)  # noqa: S603
+        return Process(subprocess.Popen(line, pass_fds=(fd,), env=bubblewrap.environment(), **options))  # noqa: S603
     reading, writing = os.pipe()
     try:
         os.write(writing, seccomp.program(processes=processes))  # a few hundred bytes: they fit into the pipe
         os.close(writing)
         line = [*bubblewrap.prefix(backend.python, filter_fd=reading), *inner]
-        return subprocess.Popen(line, pass_fds=(fd, reading), **options)  # noqa: S603
+        return Process(subprocess.Popen(line, pass_fds=(fd, reading), **options))  # noqa: S603
     finally:
         os.close(reading)

@@ -40,7 +40,8 @@ def prefix(python: Path, *, filter_fd: int) -> list[str]:
     """The command line up to the Python that it confines. `filter_fd` is read to its end for the filter of calls."""
     command = [*unprivileged(), shutil.which("bwrap") or "bwrap"]
     command += ["--unshare-all", "--unshare-user", "--disable-userns", "--die-with-parent", "--new-session"]
-    command += ["--cap-drop", "ALL", "--uid", str(NOBODY), "--gid", str(NOBODY), "--hostname", "sandbox"]
+    # As the first process of its namespace it is bubblewrap's own child: bubblewrap reaps it, and leaves no zombie.
+    command += ["--as-pid-1", "--cap-drop", "ALL", "--uid", str(NOBODY), "--gid", str(NOBODY), "--hostname", "sandbox"]
     command += ["--ro-bind", "/usr", "/usr"]
     for name in _LINKS:
         path = Path("/", name)

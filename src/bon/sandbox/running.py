@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
-import subprocess
 import time
 from collections.abc import Callable
-from typing import IO, TypeAlias
+from typing import TypeAlias
 
 from bon.sandbox.backend import Backend, start_candidate
 from bon.sandbox.streams import Streams
@@ -44,11 +42,8 @@ class Run:
             except OSError:
                 self.channel.close()
                 raise
-        self._stdin, *rest = self._pipes()
+        self._stdin, *rest = self._process.pipes
         self.stdout, self.stderr = (self.streams.read(pipe.fileno()) for pipe in rest)
-
-    def _pipes(self) -> list[IO[bytes]]:
-        return [pipe for pipe in (self._process.stdin, self._process.stdout, self._process.stderr) if pipe]
 
     def feed(self, data: bytes) -> None:
         """What it reads on its stdin, from now on."""
@@ -61,7 +56,7 @@ class Run:
 
     @property
     def running(self) -> bool:
-        return self._process.poll() is None
+        return self._process.running
 
     def watch(self, done: Callable[[], bool]) -> None:
         """Serve its pipes until `done`. Beyond a limit, or where it is no longer wanted, end it first."""
@@ -82,7 +77,7 @@ class Run:
     def kill(self, kind: Kind) -> None:
         """End it, and say why."""
         self.killed = kind
-        _end(self._process)
+        self._process.end()
 
     def settle(self) -> None:
         """Let it end by itself, which it is about to do, so that its exit code is its own."""
@@ -93,22 +88,12 @@ class Run:
     def close(self) -> int:
         """End it, and wait until no process of its sandbox holds a pipe any more; gives its exit code."""
         self.channel.close()
-        _end(self._process)
-        code = self._process.wait()
+        self._process.end()
         limit = time.monotonic() + _GRACE
         while self.streams.reading and time.monotonic() < limit:
             self.streams.turn(_TICK)
-        for pipe in self._pipes():
-            pipe.close()
+        code = self._process.close()
         return code if code >= 0 else _SIGNAL - code
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        try:
-            os.killpg(process.pid, signal.SIGKILL)  # what bubblewrap has started ends with it
-        except (ProcessLookupError, PermissionError):
-            process.kill()
 
 
 def ended(code: int) -> tuple[Kind, str]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import signal
 import socket
-import subprocess
 
 from bon.errors import ScoreError
 from bon.sandbox.backend import Backend, start_tester
@@ -26,7 +24,7 @@ class Tester:
         self._control.settimeout(_START)
         try:
             with theirs:
-                self._process: subprocess.Popen[bytes] = start_tester(backend, theirs.fileno())
+                self._process = start_tester(backend, theirs.fileno())
         except OSError:
             self._control.close()
             raise
@@ -40,7 +38,7 @@ class Tester:
 
     @property
     def alive(self) -> bool:
-        return self._process.poll() is None
+        return self._process.running
 
     def submit(self, job: bytes, channel: int, report: int) -> None:
         """Hand over a job, the channel to its program and the pipe to report on. Raises OSError."""
@@ -49,9 +47,7 @@ class Tester:
 
     def kill(self) -> None:
         """End it at once, with whatever it runs, and wait until it is gone."""
-        if self.alive:
-            self._process.send_signal(signal.SIGKILL)
-        self._process.wait()
+        self._process.close()
         with contextlib.suppress(OSError):  # the socket ends when the last process of its sandbox has
             self._control.settimeout(_END)
             while self._control.recv(1):

@@ -181,7 +181,7 @@ def judged(rows: list[dict[str, Any]], program: Callable[[dict[str, Any]], str],
     code = Code(sandbox=sandbox)
 
     async def one(row: dict[str, Any]) -> Score:
-        (prompt,) = humaneval(Row(row, 1, 0, "test"))
+        (prompt,) = humaneval(Row(value=row, number=1, place=0, where="test"))
         candidate = Candidate(index=0, text=f"```python\n{program(row)}\n```")
         (score,) = await code(Pool(prompt=prompt, candidates=(candidate,)))
         return score

@@ -51,6 +51,8 @@ class GeneratedTests:
         self._owned = sandbox is None
 
     async def __call__(self, pool: Pool) -> Sequence[Score]:
+        if not pool.candidates:
+            return []
         try:
             drawn = await draw_tests(self.generator, pool.prompt, draws=self.draws, most=self.tests)
         except ScoreError as error:
@@ -61,9 +63,7 @@ class GeneratedTests:
             said = {place: _passed(verdict) for place, verdict in enumerate(verdicts) if verdict and verdict.parts}
             agreed = agreements(said)
             scores = [_agreed(score, agreed.get(place), len(drawn.tests)) for place, score in enumerate(scores)]
-        return [
-            replace(score, usage=drawn.usage, calls=drawn.calls) if not i else score for i, score in enumerate(scores)
-        ]
+        return [replace(scores[0], usage=drawn.usage, calls=drawn.calls), *scores[1:]]
 
     async def _run(self, pool: Pool, tests: Tests) -> list[Verdict | None]:
         stub, entry_point = stub_of(pool.prompt), entry_point_of(pool.prompt)
@@ -86,7 +86,7 @@ class GeneratedTests:
 
 
 def agreements(passed: Mapping[int, frozenset[int]]) -> dict[int, tuple[int, int]]:
-    """Of each solution how many pass exactly the tests that it passes, itself among them, and how many tests that is."""
+    """Of each solution: how many pass exactly the tests that it passes, itself among them; how many tests that is."""
     sets = Counter(passed.values())
     return {place: (sets[tests], len(tests)) for place, tests in passed.items()}
 

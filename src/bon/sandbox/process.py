@@ -1,0 +1,59 @@
+"""A confined process, seen from outside: whether it runs, and how it is ended so that nothing of it stays."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+from pathlib import Path
+from typing import IO
+
+__all__ = ["Process"]
+
+_PATIENCE = 1.0
+"""Seconds that bubblewrap has to notice that what it started was ended."""
+
+
+class Process:
+    """A process that confines itself, or bubblewrap with what it confines."""
+
+    def __init__(self, popen: subprocess.Popen[bytes]) -> None:
+        self._popen = popen
+        self.pipes: list[IO[bytes]] = [pipe for pipe in (popen.stdin, popen.stdout, popen.stderr) if pipe]
+        """stdin, stdout and stderr, where they are pipes."""
+
+    @property
+    def running(self) -> bool:
+        return self._popen.poll() is None
+
+    def end(self) -> None:
+        """End it, whatever it does. What bubblewrap started goes first: bubblewrap reaps it, and no zombie stays."""
+        children = self._children() if self.running else []
+        for child in children:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(child, signal.SIGKILL)
+        if children:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._popen.wait(_PATIENCE)
+        if self.running:
+            try:
+                os.killpg(self._popen.pid, signal.SIGKILL)  # what bubblewrap has started dies with it
+            except (ProcessLookupError, PermissionError):
+                self._popen.kill()
+
+    def close(self) -> int:
+        """End it and let go of it; gives its exit code, below 0 for a signal."""
+        self.end()
+        code = self._popen.wait()
+        for pipe in self.pipes:
+            pipe.close()
+        return code
+
+    def _children(self) -> list[int]:
+        """Its children, by their numbers; none where the kernel does not say."""
+        try:
+            listed = Path(f"/proc/{self._popen.pid}/task/{self._popen.pid}/children").read_text(encoding="ascii")
+        except OSError:
+            return []
+        return [int(number) for number in listed.split()]
