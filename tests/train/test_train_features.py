@@ -93,9 +93,11 @@ def test_states_that_do_not_vary_divide_by_nothing() -> None:
 
 
 def test_a_file_is_whole_or_not_there(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), whole(tmp_path / "file") as part:
-        part.write_text("half")
-        raise RuntimeError
+    with pytest.raises(FileNotFoundError), whole(tmp_path / "file") as part:
+        part.with_suffix(".other").write_text("not what was asked for")
+    (tmp_path / part.with_suffix(".other").name).unlink()
+    with pytest.raises(ZeroDivisionError), whole(tmp_path / "file") as part:
+        part.write_text(f"half {1 / 0}")
     assert list(tmp_path.iterdir()) == []
     with whole(tmp_path / "file") as part:
         part.write_text("whole")

@@ -10,29 +10,7 @@ import pytest
 from bon.train.preferences import Pair
 from bon.train.probes import Probes, degenerate, probed, swollen
 
-WORDS = [
-    "A",
-    "pair",
-    "of",
-    "answers",
-    "of",
-    "which",
-    "one",
-    "is",
-    "better",
-    "and",
-    "both",
-    "of",
-    "them",
-    "are",
-    "made",
-    "of",
-    "some",
-    "words",
-    "and",
-    "no",
-    "more",
-]
+WORDS = ["one", "pair", "of", "answers", "is", "better", "and", "both", "are", "made", "of", "words", "no", "more"]
 
 
 def pairs(count: int = 60, *, longer_chosen: float = 1.0) -> list[Pair]:
@@ -47,10 +25,8 @@ def pairs(count: int = 60, *, longer_chosen: float = 1.0) -> list[Pair]:
 
 
 def probes_of(reward: Callable[[Pair, str], float], some: list[Pair]) -> Probes:
-    others = [
-        {name: reward(pair, text) for name, text in {**degenerate(pair), **swollen(pair)}.items()} for pair in some
-    ]
-    chosen, rejected = ([reward(pair, text) for pair in some] for text in ("c", "r"))
+    texts = [{**degenerate(pair), **swollen(pair)} for pair in some]
+    others = [{name: reward(pair, text) for name, text in own.items()} for pair, own in zip(some, texts, strict=True)]
     chosen = [reward(pair, pair.chosen) for pair in some]
     rejected = [reward(pair, pair.rejected) for pair in some]
     groups = [pair.messages[0]["content"] for pair in some]
