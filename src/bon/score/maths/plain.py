@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from functools import lru_cache
 
 from bon import answers
 
@@ -11,12 +12,13 @@ __all__ = ["decided", "read", "standard", "stated"]
 
 _CHOICE = re.compile(r"[A-J]")
 _NUMERAL = re.compile(r"(?P<digits>[0-9A-Za-z]{1,200})_\{?(?P<base>[0-9]{1,2})\}?")
-_WORDS = re.compile(r"[^\W\d_]{2}[^\W\d_' .-]*(?:\s[^\W\d_' .-]+)*")
+_WORDS = re.compile(r"[^\W\d_]{2,}(?:[\s'][^\W\d_]+)*")
 _NAMES = re.compile(r"\b(?:pi|sqrt|sin|cos|tan|log|ln|exp|or|and|in|infinity|inf|oo|theta|alpha|beta|phi)\b")
-_PRODUCT = re.compile(r"[a-z]{2,3}")
+_PRODUCT = re.compile(r"(?!(?:no|on|yes)$)[a-z]{2,3}")
 """Words of formulas, and letters that may be a product: what holds one may be a formula."""
 
 
+@lru_cache(maxsize=4096)  # all candidates of a prompt have one reference
 def stated(reference: str) -> str | None:
     """The answer of a reference: what a worked solution announces, or all of a bare one."""
     announced = answers.boxed(reference) or answers.marked(reference)
@@ -64,6 +66,7 @@ def standard(answer: str) -> str | None:
     return None
 
 
+@lru_cache(maxsize=4096)
 def _is_number(representative: str) -> bool:
     return answers.number(representative) == representative
 
