@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bon._version import __version__
 from bon.models.own import Manifest
 from bon.train.metrics import Figure
 from bon.train.report import Report
+from bon.train.step_report import StepReport
 
-__all__ = ["card"]
+__all__ = ["card", "ends", "figures_table", "front", "made", "percent", "row", "settings_table"]
 
 _MEANING = {
     "accuracy": "pairs whose chosen answer has the higher reward",
@@ -25,28 +26,30 @@ def card(report: Report, manifest: Manifest, settings: Mapping[str, Any], *, lic
     """The README.md of the folder; `settings` are what the training was made with, `licence` is that of the base."""
     return "\n".join(
         [
-            *_front(manifest, licence),
+            *front(manifest, licence),
             "# A reward model",
             "",
             f"`rm:{report.out}` gives an answer a number: the higher, the better, beside others to the same prompt.",
             "Its scale means nothing by itself.",
             "",
-            *_made(report, manifest, licence),
-            *_worth(report),
+            *made(report, manifest, licence, of="pairs"),
+            *figures_table(report.figures, report.before, _MEANING, of="pairs", more=_over_length(report)),
             *_probes(report),
-            *_settings(settings),
+            *settings_table(settings),
         ]
     )
 
 
-def _front(manifest: Manifest, licence: str | None) -> Iterator[str]:
+def front(manifest: Manifest, licence: str | None) -> Iterator[str]:
+    """What a hub reads of a card."""
     yield "---"
     if licence:
         yield f"license: {licence}"
     yield from (f"base_model: {manifest.base}", "tags: [reward-model]", "---", "")
 
 
-def _made(report: Report, manifest: Manifest, licence: str | None) -> Iterator[str]:
+def made(report: Report | StepReport, manifest: Manifest, licence: str | None, *, of: str) -> Iterator[str]:
+    """What it was made of; `of` are the rows that were learned from."""
     trained = {
         "head": f"a head ({manifest.head}) on its hidden states, which were left as they are",
         "lora": f"LoRA adapters on its linear layers and a head ({manifest.head})",
@@ -54,7 +57,7 @@ def _made(report: Report, manifest: Manifest, licence: str | None) -> Iterator[s
     }[report.adapt]
     done = report.done
     ended = "early, since nothing got better," if done.stopped == "patience" else "as planned"
-    sizes = f"{report.train} pairs to train on, {report.watched} to stop by, {report.held_out} to measure on"
+    sizes = f"{report.train} {of} to train on, {report.watched} to stop by, {report.held_out} to measure on"
     yield from ("## What it was made of", "")
     yield f"- Base: {manifest.base}. Its licence: {licence or 'not stated where it lies; look it up first'}."
     yield f"- Trained: {trained}."
@@ -62,27 +65,36 @@ def _made(report: Report, manifest: Manifest, licence: str | None) -> Iterator[s
     yield from (f"- Left out: {count}, {why}." for why, count in report.left_out.items())
     yield (
         f"- It ended {ended} after {done.steps} steps ({done.epoch:.1f} epochs); the weights are those of step "
-        f"{done.best_step}, where the loss on the pairs to stop by was least."
+        f"{done.best_step}, where the loss on the {of} to stop by was least."
     )
     yield f"- Longest row: {manifest.max_length or 'no limit'} tokens, prompt included; longer ones are not scored."
     yield ""
 
 
-def _worth(report: Report) -> Iterator[str]:
+def figures_table(
+    figures: Mapping[str, Figure],
+    before: Mapping[str, float],
+    meaning: Mapping[str, str],
+    *,
+    of: str,
+    more: Sequence[str] = (),
+) -> Iterator[str]:
+    """What was measured on held-out rows, and what each figure means; `more` rows stand at the end."""
     yield from (
-        "## What it is worth on pairs it has not met",
+        f"## What it is worth on {of} it has not met",
         "",
         "| figure | value | 95 % interval | before | meaning |",
+        "|---|---|---|---|---|",
     )
-    yield "|---|---|---|---|---|"
-    for name, figure in report.figures.items():
-        before = report.before.get(name)
-        yield _row(
-            name, f"{figure.value:.3f}", _ends(figure), "" if before is None else f"{before:.3f}", _MEANING[name]
-        )
+    for name, figure in figures.items():
+        was = f"{before[name]:.3f}" if name in before else ""
+        yield row(name, f"{figure.value:.3f}", ends(figure), was, meaning[name])
+    yield from (*more, "")
+
+
+def _over_length(report: Report) -> list[str]:
     gain = report.probes.over_length
-    yield _row("accuracy over length", f"{gain.value:+.3f}", _ends(gain), "", "less that of taking the longer answer")
-    yield ""
+    return [row("accuracy over length", f"{gain.value:+.3f}", ends(gain), "", "less that of taking the longer answer")]
 
 
 def _probes(report: Report) -> Iterator[str]:
@@ -90,12 +102,12 @@ def _probes(report: Report) -> Iterator[str]:
     yield from ("## What it can be fooled by", "")
     yield from (f"- {finding}" for finding in probes.findings or ("Nothing that was tried is sure to fool it.",))
     yield from ("", "| tried | share | 95 % interval |", "|---|---|---|")
-    yield _row("the longer answer has the higher reward", _share(probes.longer), _ends(probes.longer))
-    yield _row("the longer answer was chosen", _share(probes.longer_chosen), _ends(probes.longer_chosen))
+    yield row("the longer answer has the higher reward", percent(probes.longer), ends(probes.longer))
+    yield row("the longer answer was chosen", percent(probes.longer_chosen), ends(probes.longer_chosen))
     for name, figure in probes.raises.items():
-        yield _row(f"{name} raises the reward of the chosen answer", _share(figure), _ends(figure))
+        yield row(f"{name} raises the reward of the chosen answer", percent(figure), ends(figure))
     for name, figure in sorted(probes.beats_chosen.items(), key=lambda entry: -entry[1].value):
-        yield _row(f"beats the chosen answer: {name}", _share(figure), _ends(figure))
+        yield row(f"beats the chosen answer: {name}", percent(figure), ends(figure))
     rho = probes.length_correlation
     yield from (
         "",
@@ -104,15 +116,17 @@ def _probes(report: Report) -> Iterator[str]:
     )
 
 
-def _settings(settings: Mapping[str, Any]) -> Iterator[str]:
+def settings_table(settings: Mapping[str, Any]) -> Iterator[str]:
+    """What it was trained with."""
     yield from ("## Settings", "", f"Trained with bon {__version__}.", "", "| setting | value |", "|---|---|")
     for name, value in settings.items():
         inner = value.items() if isinstance(value, Mapping) else [("", value)]
-        yield from (_row(f"{name}.{key}" if key else name, one) for key, one in inner if one is not None)
+        yield from (row(f"{name}.{key}" if key else name, one) for key, one in inner if one is not None)
     yield ""
 
 
-def _row(*cells: object) -> str:
+def row(*cells: object) -> str:
+    """A row of a Markdown table."""
     return f"| {' | '.join(_cell(str(cell)) for cell in cells)} |"
 
 
@@ -120,9 +134,11 @@ def _cell(text: str) -> str:
     return " ".join(text.replace("|", "\\|").split())
 
 
-def _share(figure: Figure) -> str:
+def percent(figure: Figure) -> str:
+    """A share, for people."""
     return f"{100 * figure.value:.0f} %"
 
 
-def _ends(figure: Figure) -> str:
+def ends(figure: Figure) -> str:
+    """An interval, for people."""
     return "" if figure.low is None or figure.high is None else f"{figure.low:.3f} to {figure.high:.3f}"

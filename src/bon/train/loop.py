@@ -126,6 +126,7 @@ class _Run(Generic[R]):
             self._tell(figures, held_out)
         state = self.state
         self._load(checkpoints.BEST)
+        self.place.wait()  # whoever takes the checkpoints away does so when all have read them
         self.model.eval()
         return Done(
             steps=state.step,

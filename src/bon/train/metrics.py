@@ -11,7 +11,7 @@ import numpy.typing as npt
 from bon.stats import auc, expected_calibration_error, paired_bootstrap, wilson
 from bon.stats.resampling import resampled_means
 
-__all__ = ["Figure", "against", "figures_of", "measured", "right", "share"]
+__all__ = ["Figure", "against", "figures_of", "intervals", "measured", "right", "share"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -70,12 +70,10 @@ def measured(
     """
     one, other = np.asarray(chosen, dtype=np.float64), np.asarray(rejected, dtype=np.float64)
     found = figures_of(one, other)
-    clusters = _numbered(groups)
-    rng = np.random.default_rng(seed)
-    intervals = _resampled(lambda rows: figures_of(one[rows], other[rows]), clusters, rng)
-    figures = {name: Figure(value=value, n=one.size, **intervals.get(name, {})) for name, value in found.items()}
+    ends = intervals(lambda rows: figures_of(one[rows], other[rows]), groups, seed=seed)
+    figures = {name: Figure(value=value, n=one.size, **ends.get(name, {})) for name, value in found.items()}
     if found["accuracy"] in (0.0, 1.0):
-        count = int(clusters.max()) + 1
+        count = len(set(groups))
         low, high = wilson(found["accuracy"] * count, count)
         figures["accuracy"] = Figure(value=found["accuracy"], low=low, high=high, n=one.size)
     return figures
@@ -106,12 +104,15 @@ def _numbered(groups: Sequence[str]) -> npt.NDArray[np.int64]:
     return np.unique(np.asarray(groups), return_inverse=True)[1].astype(np.int64)
 
 
-def _resampled(
-    figures: Callable[[npt.NDArray[np.int64]], dict[str, float]],
-    clusters: npt.NDArray[np.int64],
-    rng: np.random.Generator,
+def intervals(
+    figures: Callable[[npt.NDArray[np.int64]], dict[str, float]], groups: Sequence[str], *, seed: int = 0
 ) -> dict[str, dict[str, float]]:
-    """The ends of the intervals of figures that are functions of which rows there are."""
+    """The ends (`low`, `high`) of 95 % intervals of figures that are functions of which rows there are.
+
+    The bootstrap over groups, shape `(m,)`; a figure that a resample does not have is left out of it. Nothing where
+    there are fewer than two groups.
+    """
+    clusters, rng = _numbered(groups), np.random.default_rng(seed)
     order = np.argsort(clusters, kind="stable")
     parts = np.split(order, np.flatnonzero(np.diff(clusters[order])) + 1)
     if len(parts) < 2:
@@ -120,5 +121,6 @@ def _resampled(
         figures(np.concatenate([parts[place] for place in rng.integers(len(parts), size=len(parts))]))
         for _ in range(_DRAWS)
     ]
-    ends = {name: np.quantile([one[name] for one in drawn], [0.025, 0.975]) for name in drawn[0]}
+    names = dict.fromkeys(name for one in drawn for name in one)
+    ends = {name: np.quantile([one[name] for one in drawn if name in one], [0.025, 0.975]) for name in names}
     return {name: {"low": float(low), "high": float(high)} for name, (low, high) in ends.items()}

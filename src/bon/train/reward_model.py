@@ -36,7 +36,7 @@ __all__ = ["RECIPE", "train_rm"]
 
 RECIPE = Recipe(epochs=10, lr=1e-5, batch=16, tokens=16_384, patience=3)
 """How a reward model is trained where nothing else is said."""
-_PROBED = 100
+_PROBED = 60
 """Held-out pairs whose prompts get answers that say nothing."""
 
 

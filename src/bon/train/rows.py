@@ -13,10 +13,10 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from bon.errors import UsageError
 from bon.protocols import Selector
-from bon.score.process.steps import SPLITTERS, steps_of
 from bon.select import GOLD, argmax, pick, samples, scorer_of, weigh
 from bon.train.preferences import Pairing, pairs_of
-from bon.types import Candidate, Message, Pool, Score
+from bon.train.stepwise import steps_scored
+from bon.types import Candidate, Message, Pool
 
 __all__ = ["KINDS", "Kind", "Row", "rows_of"]
 
@@ -108,19 +108,11 @@ def _stepwise(pool: Pool, wanted: _Wanted) -> list[Row] | str:
         return f"which scorer's steps? There are {', '.join(stepped)}" if stepped else "no scorer has step scores"
     rows: list[Row] = []
     for candidate, score in zip(pool.candidates, pool.scores[by or stepped[0]], strict=True):
-        steps = _steps(pool, candidate, score)
+        steps = steps_scored(pool.prompt, candidate, len(score.steps or ()))
         if steps is not None and score.steps is not None:
             labels = [value > wanted.threshold for value in score.steps]
-            rows.append({"prompt": pool.prompt.text, "completions": steps, "labels": labels})
+            rows.append({"prompt": pool.prompt.text, "completions": [*steps], "labels": labels})
     return rows
-
-
-def _steps(pool: Pool, candidate: Candidate, score: Score) -> list[str] | None:
-    """The steps that were scored; None where no way of cutting gives as many."""
-    if not score.steps:
-        return None
-    ways = (steps_of(pool.prompt, candidate, how) for how in SPLITTERS)
-    return next((list(steps) for steps in ways if len(steps) == len(score.steps)), None)
 
 
 def _chat(pool: Pool) -> list[Message]:

@@ -18,7 +18,14 @@ TRAINING = "training"
 
 
 def manifest_of(
-    start: Start, setup: Setup, *, kind: Literal["rm", "prm"], loss: str, outputs: int = 1, separator: str | None = None
+    start: Start,
+    setup: Setup,
+    *,
+    kind: Literal["rm", "prm"],
+    loss: str,
+    outputs: int = 1,
+    separator: str | None = None,
+    steps: str | None = None,
 ) -> Manifest:
     """What the folder will say of itself."""
     merged = setup.adapt == "lora" and start.merge
@@ -31,6 +38,7 @@ def manifest_of(
         outputs=outputs,
         max_length=start.limit,
         separator=separator,
+        steps=steps,
         loss=loss,
     )
 
