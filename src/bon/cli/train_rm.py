@@ -16,7 +16,7 @@ from bon.cli.amounts import told_apart
 from bon.cli.inputs import told
 from bon.cli.options import as_json, caching, ledger_of, spending
 from bon.cli.progress import spent_line
-from bon.cli.training import lines, optimising, recipe_of, setup_of, starting
+from bon.cli.training import first, lines, optimising, recipe_of, setup_of, starting
 from bon.errors import UsageError
 from bon.registry import Builder
 from bon.store.badlines import BadLines
@@ -99,10 +99,10 @@ def command(data: str | None, out: Path, **options: Any) -> None:
             held_out=measured_on(making),
             progress=lines(),
         )
-    sys.stdout.write(
-        json.dumps(plain(asdict(report)), ensure_ascii=False) + "\n" if options["as_json"] else _page(report)
-    )
-    sys.stderr.write(told(Path(source), bad) + spent_line(ledger.spent))
+    if first():
+        said = json.dumps(plain(asdict(report)), ensure_ascii=False) + "\n" if options["as_json"] else _page(report)
+        sys.stdout.write(said)
+        sys.stderr.write(told(Path(source), bad) + spent_line(ledger.spent))
     if bad.count:
         sys.exit(1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -14,7 +15,7 @@ import click
 from bon.train.recipe import Hook, Reading, Recipe, Step
 from bon.train.starting import Setup
 
-__all__ = ["lines", "optimising", "recipe_of", "setup_of", "starting"]
+__all__ = ["first", "lines", "optimising", "recipe_of", "setup_of", "starting"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -119,6 +120,11 @@ def optimising(recipe: Recipe) -> Callable[[F], F]:
     return apply
 
 
+def first() -> bool:
+    """Whether this process is the one that speaks: of several, as torchrun starts them, the first."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def setup_of(options: Mapping[str, Any]) -> Setup:
     """What `starting` asks for."""
     return Setup(**{field.name: options[field.name] for field in fields(Setup)})
@@ -136,6 +142,8 @@ def lines() -> Hook:
 
     def tell(event: Step | Reading) -> None:
         nonlocal said
+        if not first():
+            return
         late = time.monotonic() - said > _EVERY
         if isinstance(event, Reading):
             if late or event.done == event.rows:
