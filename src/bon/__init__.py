@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from bon.api.curves import curves
     from bon.api.report import report
     from bon.api.training import train_rm
+    from bon.api.training_steps import train_prm
     from bon.budgets import Fixed, Threshold
     from bon.engine import Plan, run, run_many, score_pool, score_pools
     from bon.errors import BonError, NoCandidates, UsageError
@@ -34,6 +35,7 @@ _HOMES = {
     "bon.api.curves": ("curves",),
     "bon.api.report": ("report",),
     "bon.api.training": ("train_rm",),
+    "bon.api.training_steps": ("train_prm",),
     "bon.budgets": ("Fixed", "Threshold"),
     "bon.engine": ("Plan", "run", "run_many", "score_pool", "score_pools"),
     "bon.errors": ("BonError", "NoCandidates", "UsageError"),
@@ -55,7 +57,7 @@ __all__ = [
     "Selector", "Threshold", "Usage", "UsageError", "Weights", "__version__", "abest_of_n", "best_of_n", "budget",
     "close", "compare", "curves", "decide", "evaluate", "generator", "judge", "pick", "pointwise", "prompt", "rank",
     "read_pools", "read_prompts", "report", "run", "run_many", "score_pool", "score_pools", "scorer", "selector",
-    "train_rm", "weigh", "write_pools", "write_prompts",
+    "train_prm", "train_rm", "weigh", "write_pools", "write_prompts",
 ]  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from bon.train.starting import Setup
 from bon.train.teacher import softened
 from bon.types import Pool
 
-__all__ = ["PairOptions", "measured_on", "pairs_for", "train_rm"]
+__all__ = ["PairOptions", "measured_on", "pairs_for", "taught_pools", "train_rm"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +98,7 @@ def pairs_for(
     pools: Sequence[Pool] | Dataset = source
     by, taught = options.by, ""
     if options.teacher is not None:
-        pools, taught = _taught(source, options.teacher, builder or Builder(), ledger)
+        pools, taught = taught_pools(source, options.teacher, builder or Builder(), ledger)
         unlabelled = all(pool.scores.keys() <= {taught} for pool in pools)
         by = taught if by is None and unlabelled else by
     label = by if by is not None or not taught else _other(pools, taught)
@@ -114,10 +114,10 @@ def pairs_for(
     return found
 
 
-def _taught(
-    source: Dataset, teacher: str | ScorerLike, builder: Builder, ledger: Ledger | None
+def taught_pools(
+    source: Iterable[Pool], teacher: str | ScorerLike, builder: Builder, ledger: Ledger | None
 ) -> tuple[list[Pool], str]:
-    """The pools with a teacher's scores, which it gave without seeing others; and their name."""
+    """Pools with a teacher's scores, which it gave without seeing others; and their name."""
     scorer = builder.scorer(teacher)
 
     async def run() -> list[Pool]:

@@ -10,6 +10,7 @@ __all__ = ["command"]
 
 _COMMANDS = {
     "rm": ("bon.cli.train_rm", "Train a reward model on preferences."),
+    "prm": ("bon.cli.train_prm", "Train a process reward model on solutions with labelled steps."),
 }
 
 

@@ -17,7 +17,17 @@ from bon.select import GOLD, scorer_of
 from bon.store.convert.labels import CORRECT
 from bon.types import Candidate, Message, Pool, Prompt, Score
 
-__all__ = ["Labels", "Solution", "Stepwise", "hard_solutions", "shown", "solutions", "steps_scored", "taught"]
+__all__ = [
+    "Labels",
+    "Solution",
+    "Stepwise",
+    "hard_solutions",
+    "shown",
+    "solutions",
+    "steps_scored",
+    "taught",
+    "unlabelled",
+]
 
 Labels: TypeAlias = Literal["steps", "outcome"]
 """What is learned of a solution: whether each step is right, or, at its last step, whether it ends right."""
@@ -89,6 +99,29 @@ def solutions(
         told = "; ".join(f"{count} candidates: {why}" for why, count in left_out.items()) or "there are no candidates"
         raise UsageError(f"there is no step to learn from ({told}): give rows with completions and labels, or pools "
                          "that a scorer of steps has scored, and by=SCORER")  # fmt: skip
+    return Stepwise(solutions=tuple(found), left_out=dict(left_out))
+
+
+def unlabelled(pools: Iterable[Pool], *, cut: str | Splitter | None = None) -> Stepwise:
+    """The solutions of pools without any label, for a teacher to give them some (`shown`, `taught`).
+
+    Raises UsageError where there is none.
+    """
+    found: list[Solution] = []
+    left_out: Counter[str] = Counter()
+    for pool in pools:
+        for candidate in pool.candidates:
+            try:
+                steps = steps_of(pool.prompt, candidate) if cut is None else split(candidate.text, cut)
+            except ScoreError as error:
+                left_out[str(error)] += 1
+                continue
+            if steps:
+                found.append(_made(pool, steps, (None,) * len(steps)))
+            else:
+                left_out["there is no text"] += 1
+    if not found:
+        raise UsageError("there is no solution to learn from: give pools whose candidates have text")
     return Stepwise(solutions=tuple(found), left_out=dict(left_out))
 
 
@@ -185,10 +218,14 @@ def _solution(
     known = _outcome(score, len(steps)) if marks is None else _checked(marks, len(steps))
     if isinstance(known, str):
         return known
+    return _made(pool, steps, known)
+
+
+def _made(pool: Pool, steps: Sequence[str], labels: tuple[float | None, ...]) -> Solution:
     return Solution(
         messages=pool.prompt.messages,
         steps=tuple(step.strip() for step in steps),
-        labels=known,
+        labels=labels,
         group=str(pool.prompt.metadata.get("group", "")),
     )
 
