@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bon.sandbox import bubblewrap, landlock, seccomp
-from bon.sandbox.inside import command
+from bon.sandbox.inside import command, modules
 from bon.sandbox.process import Process
 from bon.sandbox.values import Limits
 
@@ -30,25 +31,18 @@ class Backend:
         return f"{self.name} with {self.python}"
 
 
-def start_candidate(backend: Backend, limits: Limits, channel: int) -> Process:
-    """Start a Python that waits for a program on `channel`; stdin, stdout and stderr are pipes. Raises OSError."""
-    modules = ("codec", "confine", "candidate")
-    arguments = (channel, rlimits(backend, limits), _confinement(backend, processes=limits.processes > 1))
-    return _start(backend, modules, arguments, channel, processes=limits.processes > 1, piped=True)
+def start_candidate(backend: Backend, limits: Limits) -> tuple[Process, socket.socket]:
+    """Start a Python that waits for a program on a channel; its standard streams are pipes. Raises OSError."""
+    processes = limits.processes > 1
+    arguments = (rlimits(backend, limits), _confinement(backend, processes=processes))
+    return _start(backend, ("codec", "confine", "candidate"), arguments, processes=processes, piped=True)
 
 
-def start_tester(backend: Backend, control: int) -> Process:
-    """Start a Python that waits for jobs on `control`. Raises OSError."""
+def start_tester(backend: Backend) -> tuple[Process, socket.socket]:
+    """Start a Python that waits for jobs, and the socket to hand them over. Raises OSError."""
+    names = ("codec", "comparing", "confine", "candidate", "tester")
     calls = seccomp.program(processes=False, alone=backend.name == "landlock")
-    arguments = (control, calls, _confinement(backend, processes=True))
-    return _start(
-        backend,
-        ("codec", "comparing", "confine", "candidate", "tester"),
-        arguments,
-        control,
-        processes=True,
-        piped=False,
-    )
+    return _start(backend, names, (calls, _confinement(backend, processes=True)), processes=True, piped=False)
 
 
 def rlimits(backend: Backend, limits: Limits) -> dict[str, int]:
@@ -71,9 +65,20 @@ def _confinement(backend: Backend, *, processes: bool) -> tuple[bytes, list[str]
 
 
 def _start(
-    backend: Backend, modules: Sequence[str], arguments: tuple[object, ...], fd: int, *, processes: bool, piped: bool
-) -> Process:
-    inner = command(str(backend.python), *modules, arguments=arguments)
+    backend: Backend, names: Sequence[str], arguments: tuple[object, ...], *, processes: bool, piped: bool
+) -> tuple[Process, socket.socket]:
+    ours, theirs = socket.socketpair()
+    with theirs:
+        try:
+            ours.sendall(modules(backend.python, *names))  # a few dozen kilobytes: they fit into the socket
+            inner = command(backend.python, theirs.fileno(), (theirs.fileno(), *arguments))
+            return _opened(backend, inner, theirs.fileno(), processes=processes, piped=piped), ours
+        except OSError:
+            ours.close()
+            raise
+
+
+def _opened(backend: Backend, inner: list[str], fd: int, *, processes: bool, piped: bool) -> Process:
     pipe = subprocess.PIPE if piped else subprocess.DEVNULL
     options: dict[str, Any] = {"stdin": pipe, "stdout": pipe, "stderr": pipe, "cwd": "/", "start_new_session": True}
     if backend.name == "landlock":

@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from bon.errors import NoSandbox
@@ -14,7 +14,7 @@ from bon.sandbox import seccomp
 from bon.sandbox.backend import Backend
 from bon.sandbox.selftest import selftest
 
-__all__ = ["available", "choose", "pythons"]
+__all__ = ["available", "choose", "first_that_holds", "pythons"]
 
 _lock = threading.Lock()
 _chosen: Backend | None = None
@@ -25,13 +25,14 @@ def choose() -> Backend:
     global _chosen  # noqa: PLW0603  # a fact about the machine, found once
     with _lock:
         if _chosen is None:
-            _chosen = _first()
+            _chosen = first_that_holds(available())
         return _chosen
 
 
-def _first() -> Backend:
+def first_that_holds(backends: Iterable[Backend]) -> Backend:
+    """The first of some ways to confine that holds its self-test. Raises `NoSandbox` that says what does not hold."""
     failures = []
-    for backend in available():
+    for backend in backends:
         missed = [finding for finding in selftest(backend) if not finding.held]
         if not missed:
             return backend

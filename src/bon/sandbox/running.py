@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import socket
 import time
 from collections.abc import Callable
 from typing import TypeAlias
@@ -35,13 +34,7 @@ class Run:
         self._limits = limits
         self._stopped = stopped
         self._began = time.monotonic()
-        self.channel, theirs = socket.socketpair()
-        with theirs:
-            try:
-                self._process = start_candidate(backend, limits, theirs.fileno())
-            except OSError:
-                self.channel.close()
-                raise
+        self._process, self.channel = start_candidate(backend, limits)
         self._stdin, *rest = self._process.pipes
         self.stdout, self.stderr = (self.streams.read(pipe.fileno()) for pipe in rest)
 

@@ -20,14 +20,8 @@ class Tester:
     """A sandboxed process that waits for jobs. Raises `ScoreError` where it does not start."""
 
     def __init__(self, backend: Backend) -> None:
-        self._control, theirs = socket.socketpair()
+        self._process, self._control = start_tester(backend)
         self._control.settimeout(_START)
-        try:
-            with theirs:
-                self._process = start_tester(backend, theirs.fileno())
-        except OSError:
-            self._control.close()
-            raise
         try:
             ready = self._control.recv(1)
         except OSError:

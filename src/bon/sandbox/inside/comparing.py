@@ -41,6 +41,7 @@ def shown(value: object, wanted: str) -> bool:
     if repr(value) == wanted:
         return True
     try:
-        return bool(ast.literal_eval(wanted) == value)
+        stated = ast.literal_eval(wanted)
+        return isinstance(stated, bool) is isinstance(value, bool) and bool(stated == value)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return False

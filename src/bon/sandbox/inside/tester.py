@@ -11,6 +11,7 @@ import ast
 import builtins
 import json
 import os
+import reprlib
 import socket
 import sys
 
@@ -67,7 +68,7 @@ class _Cased(ast.NodeTransformer):
 
     def visit_Assert(self, node: ast.Assert) -> ast.AST:  # ast's own name
         number = self.first + len(self.texts)
-        self.texts.append(ast.unparse(node.test))
+        self.texts.append(_shown(node.test))
         call = ast.Call(ast.Name("__case__", ast.Load()), [ast.Constant(number)], [])
         return ast.copy_location(ast.With([ast.withitem(call)], [node]), node)
 
@@ -82,6 +83,7 @@ class _Run:
         self.gone = False
         self.trouble = ""  # ours, not the program's
         self.memory = False
+        self.last: object = None
 
     def ask(self, message: object) -> object:
         if self.gone:
@@ -96,8 +98,8 @@ class _Run:
         try:
             kind, *rest = receive(self.channel)
             if kind == "returned":
-                (value,) = rest
-                return value
+                (self.last,) = rest
+                return self.last
             names, says = rest
             names = [str(name) for name in names]
         except (EOFError, OSError):
@@ -117,7 +119,8 @@ class _Run:
 
     def failed(self, number: int, error: BaseException) -> None:
         self.parts[number] = False
-        self.note(f"{self.texts[number]}: {_said(error)}")
+        got = f"the last call gave {reprlib.repr(self.last)}" if type(error) is AssertionError else _said(error)
+        self.note(f"{self.texts[number]}: {got}")
 
     def note(self, reason: str) -> None:
         self.reason = self.reason or reason[:1000]
@@ -188,6 +191,19 @@ class _Run:
                 known = node.id in sys.stdlib_module_names
                 names[node.id] = __import__(node.id) if known else _Remote(self, node.id)
         return names
+
+
+def _shown(test: ast.expr) -> str:
+    """A test as people would write it: comparisons that are calls of ours as ==."""
+    if isinstance(test, ast.Call) and isinstance(test.func, ast.Name) and test.func.id in ("__same__", "__shown__"):
+        value, wanted = test.args
+        said = (
+            str(wanted.value)
+            if test.func.id == "__shown__" and isinstance(wanted, ast.Constant)
+            else ast.unparse(wanted)
+        )
+        return f"{ast.unparse(value)} == {said}"
+    return ast.unparse(test)
 
 
 def _exception(names: list[str], says: str) -> Exception:
