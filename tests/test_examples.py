@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 
+from bon.sandbox import available
+
+needs_sandbox = pytest.mark.skipif(not [*available()], reason="nothing here confines programs")
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
@@ -175,3 +178,38 @@ def test_what_best_of_n_buys_is_measured_on_the_embedded_model(
         assert all(row["value"] <= covered[row["k"]] + 1e-12 for row in found if row["metric"] == "best_at_k")
     else:
         assert all(row["cost"] <= row["budget"] * (1 + 1e-9) for row in found)
+
+
+def programs(*arguments: str, **options: Any) -> dict[str, dict[str, Any]]:
+    command = [sys.executable, EXAMPLES / "humaneval.py", "--json", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=290, **options)
+    return {f"{row['metric']} {row['k']} {row['scorer']}": row for row in json.loads(done.stdout)}
+
+
+PROGRAMMER = """
+from bon.testing import Scripted
+
+bodies = ["return a + b", "return n % 2 == 0", "return 1"]
+model = Scripted(lambda prompt, index: f"    {bodies[index % 3]}")
+"""
+
+
+@needs_sandbox
+def test_programs_are_drawn_run_and_counted(tmp_path: Path) -> None:
+    (tmp_path / "programmer.py").write_text(PROGRAMMER)
+    rows = programs("--generator", "programmer:model", "-n", "3", "--problems", "2", "--scorer", "shown", cwd=tmp_path)
+    assert rows["pass_at_k 3 code"]["value"] == 1.0
+    assert rows["pass_at_k 1 code"]["value"] == pytest.approx(1 / 3)
+    assert rows["best_at_k 3 shown"]["value"] == 1.0  # the examples in the prompts tell right from wrong here
+
+
+@needs_sandbox
+@pytest.mark.slow
+def test_three_problems_of_programming_on_the_embedded_model(embedded_model: Path) -> None:
+    rows = programs(
+        *("-n", "3", "--problems", "3", "--max-tokens", "80"), env={**os.environ, "BON_MODEL": str(embedded_model)}
+    )
+    assert {row["n"] for row in rows.values()} == {3}
+    one, best, covered = (rows[name]["value"] for name in ("pass_at_k 1 code", "best_at_k 3 shown", "pass_at_k 3 code"))
+    assert 0 <= one <= covered <= 1
+    assert best <= covered + 1e-12

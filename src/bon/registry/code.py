@@ -34,15 +34,21 @@ def _drawing(*, generator: str | None = None, draws: int = 4, most: int = 40) ->
 
 
 def _code(spec: Spec, builder: Builder) -> Code | GeneratedTests:
-    options = known_options(spec, "tests", *_DRAWING, *signature(_limits).parameters)
+    options = known_options(spec, "tests", "whole", *_DRAWING, *signature(_limits).parameters)
     source = options.pop("tests", "reference")
     if source not in _SOURCES:
         raise SpecError(f"{spec.text!r}: tests is one of {', '.join(_SOURCES)}, not {source!r}")
     if source == "generated":
+        if "whole" in options:
+            raise SpecError(f"{spec.text!r}: whole is for tests that are right, and generated ones may be wrong")
         return _generated(spec, builder, dual=False)
     if misplaced := [name for name in _DRAWING if name in options]:
         raise SpecError(f"{spec.text!r}: {misplaced[0]} is for tests=generated")
-    return Code(tests=cast("Source", source), limits=_read(spec, _limits, options), name=_name(spec))
+    whole = options.get("whole", False)
+    if not isinstance(whole, bool):
+        raise SpecError(f"{spec.text!r}: whole is true or false, not {whole!r}")
+    limits = _read(spec, _limits, options)
+    return Code(tests=cast("Source", source), whole=whole, limits=limits, name=_name(spec))
 
 
 def _dual(spec: Spec, builder: Builder) -> GeneratedTests:
@@ -85,7 +91,7 @@ CODE = Kind(
     target=False,
     documentation=(
         f"{getdoc(Code)}\n\nOptions: tests=reference, tests=prompt or tests=generated (written by a model, and shared "
-        f"by the pool), {_LIMITS}; with tests=generated also {_DRAWN}."
+        f"by the pool), whole=true (1 only where all tests pass), {_LIMITS}; with tests=generated also {_DRAWN}."
     ),
 )
 DUAL = Kind(

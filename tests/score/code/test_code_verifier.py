@@ -170,7 +170,7 @@ def {name}(*args, **keywords):
 def spoiled(row: dict[str, Any]) -> str:
     """The published program with other results: not so, one more, longer, or in a list."""
     program = solution(row)
-    names = {node.name for node in ast.parse(program).body if isinstance(node, ast.FunctionDef)}
+    names = set(re.findall(r"^def (\w+)", program, re.MULTILINE))
     called = {node.id for node in ast.walk(ast.parse(row["test"])) if isinstance(node, ast.Name)}
     wrapped = "".join(SPOIL.format(name=name) for name in sorted(names & (called | {row["entry_point"]})))
     return f"right = {{}}\nexec({program!r}, right)\n{wrapped}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal, TypeAlias
 
 from bon.concurrency import as_landed
@@ -25,7 +26,8 @@ class Code:
 
     With `tests="reference"` the tests are those of the prompt's metadata (`test`, `tests` or `test_list`, with
     `entry_point`), as `bon convert humaneval` and `mbpp` have them; with `tests="prompt"` they are the examples that
-    the prompt shows, which a model could read as well: a first filter, not the truth. The reason names the verdict:
+    the prompt shows, which a model could read as well: a first filter, not the truth. With `whole` a program that
+    fails any test is 0, as pass@k has it. The reason names the verdict:
     fail, timeout, memory, output or crash, and the first test that failed. What is a failure of ours (the sandbox, or
     tests that cannot be run) leaves the candidate without a score. Programs run in sandboxes, as many at a time as
     there are cores; where nothing confines them they are not run: raises `NoSandbox`.
@@ -37,12 +39,14 @@ class Code:
         self,
         *,
         tests: Source = "reference",
+        whole: bool = False,
         limits: Limits | None = None,
         sandbox: Sandbox | None = None,
         name: str = "code",
     ) -> None:
         self.name = name
         self.tests = tests
+        self.whole = whole
         self._sandbox = Sandbox(limits=limits) if sandbox is None else sandbox
         self._owned = sandbox is None
         self._each = pointwise(self._judge, name=name)
@@ -60,7 +64,8 @@ class Code:
         program = program_of(candidate.text, stub=stub_of(prompt), entry_point=entry_point_of(prompt))
         if program is None:
             return Score(value=0.0, reason="unparsed")
-        return await run(self._sandbox, program, cases)
+        score = await run(self._sandbox, program, cases)
+        return replace(score, value=float(score.value == 1)) if self.whole and score.value is not None else score
 
     def close(self) -> None:
         """End every process that it started."""
