@@ -94,7 +94,7 @@ below it and never one above; import-linter holds it to that (`pyproject.toml`, 
     evaluation
     registry : engine
     generate | score
-    transport : models : store
+    transport : models : store : sandbox
     select : budgets : answers : stats        pure: no clock, no network, no disk, no global randomness
     protocols : events : concurrency : ledger
     types : errors : render : values
