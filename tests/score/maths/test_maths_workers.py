@@ -52,6 +52,7 @@ def children() -> set[int]:
     return found
 
 
+@pytest.mark.slow
 def test_a_hanging_expression_costs_its_time_limit_and_no_more(workers: Workers) -> None:
     for answer in (TOWER, "\\sum_{k=1}^{10^{9}} \\frac{1}{k}", "{" * 500 + "x" + "}" * 500):
         workers.ask_blocking(question("1+x", seconds=29))  # a worker is there
@@ -78,6 +79,7 @@ def test_many_threads_ask_at_once(workers: Workers) -> None:
     assert [reply.verdict == "same" for reply in replies] == same
 
 
+@pytest.mark.slow
 async def test_an_async_server_goes_on_while_an_expression_hangs(workers: Workers) -> None:
     verifier = MathVerifier(seconds=10, workers=workers)
 
@@ -134,6 +136,7 @@ async def test_one_who_gives_up_leaves_the_others_their_answer(workers: Workers)
     assert first.cancelled()
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_is_replaced() -> None:
     alone = Workers(most=1)
     before = children()
@@ -149,6 +152,7 @@ def test_a_worker_that_is_killed_is_replaced() -> None:
     assert children() == before
 
 
+@pytest.mark.slow
 def test_workers_without_questions_end_by_themselves() -> None:
     before = children()
     short = Workers(most=1, idle=0.1)
@@ -159,6 +163,22 @@ def test_workers_without_questions_end_by_themselves() -> None:
     assert children() == before
     assert short.ask_blocking(question("5+x")).verdict == "different"
     short.close()
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (("no-such-program",), "cannot be started"),
+        ((sys.executable, "-c", "pass"), "ended before it was ready"),
+        ((sys.executable, "-c", "print('ready', flush=True); input(); print('{')"), "ended in the midst"),
+    ],
+)
+def test_a_worker_that_does_not_work_is_an_error_and_not_a_wait(command: tuple[str, ...], message: str) -> None:
+    broken = Workers(most=1, command=command)
+    for _ in range(2):
+        with pytest.raises(ScoreError, match=message):
+            broken.ask_blocking(question("1+x"))
+    broken.close()
 
 
 def test_closing_tells_who_waits() -> None:
@@ -172,6 +192,7 @@ def test_closing_tells_who_waits() -> None:
     made.close()
 
 
+@pytest.mark.slow
 def test_a_process_that_ends_takes_its_workers_with_it() -> None:
     code = (
         "from bon.score.maths.workers import shared; from bon.score.maths.messages import Question\n"
@@ -186,6 +207,7 @@ def test_a_process_that_ends_takes_its_workers_with_it() -> None:
     assert not Path(f"/proc/{worker}").exists()
 
 
+@pytest.mark.slow
 def test_a_worker_whose_parent_is_killed_ends_itself() -> None:
     code = (
         "from bon.score.maths.workers import Workers; from bon.score.maths.messages import Question\n"

@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from collections import OrderedDict, deque
+from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 
@@ -33,7 +34,7 @@ _IDLE = 20.0
 """Seconds after which a worker without questions ends."""
 _SLICE = 0.05
 """Seconds between two looks at whether anybody still waits for an answer."""
-_REMEMBERED = 20_000
+_REMEMBERED = 10_000
 """Replies that are remembered."""
 _decode = msgspec.json.Decoder(Reply).decode
 
@@ -45,7 +46,8 @@ class Workers:
     too long. Who stops waiting (a task that is cancelled) stops the work, unless another one waits for it too.
     """
 
-    def __init__(self, *, most: int | None = None, idle: float = _IDLE) -> None:
+    def __init__(self, *, most: int | None = None, idle: float = _IDLE, command: Sequence[str] = _COMMAND) -> None:
+        self._command = command
         self._most = most or _cores()
         self._idle = idle
         self._changed = threading.Condition()
@@ -121,17 +123,19 @@ class Workers:
                 self._free -= 1
 
     def _work(self) -> None:
-        """One thread has one process: on Linux a process is ended with the thread that started it."""
+        """The life of a thread: it has one process at a time, and ends it when there is nothing to do."""
         worker: _Worker | None = None
         try:
             while (job := self._next()) is not None:
-                reply: Reply | ScoreError
-                if job.abandoned:
-                    reply = ScoreError("nobody waits for it")
-                else:
-                    worker = worker if worker is not None and worker.alive else _Worker()
-                    reply = worker.ask(job)
-                self._end(job, reply)
+                reply: Reply | ScoreError = ScoreError("the comparison was stopped")
+                try:
+                    if not job.abandoned:
+                        worker = worker if worker is not None and worker.alive else _Worker(self._command)
+                        reply = worker.ask(job)
+                except OSError as error:
+                    reply = ScoreError(f"the worker process cannot be started: {error}")
+                finally:  # whatever happens, who waits is told
+                    self._end(job, reply)
         finally:
             if worker is not None:
                 worker.close()
@@ -162,7 +166,7 @@ class _Job:
 
     @property
     def abandoned(self) -> bool:
-        return self.waiters == 0
+        return self.waiters <= 0
 
     def join(self) -> Future[Reply | ScoreError]:
         """A future of one's own: cancelling it leaves the others theirs."""
@@ -183,9 +187,9 @@ class _Job:
 class _Worker:
     """One process, and the thread that reads what it says."""
 
-    def __init__(self) -> None:
+    def __init__(self, command: Sequence[str]) -> None:
         self._process = subprocess.Popen(  # noqa: S603  # our own command line
-            _COMMAND,
+            command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -199,7 +203,7 @@ class _Worker:
         self.alive = True
 
     def ask(self, job: _Job) -> Reply | ScoreError:
-        """The reply, or why there is none; then the process is gone."""
+        """The reply, or why there is none; then the process is no more."""
         try:
             if not self._ready:
                 self._line(job, _START)
@@ -215,7 +219,7 @@ class _Worker:
         except InterruptedError:
             error = ScoreError("the comparison was stopped")
         except (OSError, EOFError, msgspec.MsgspecError):
-            error = ScoreError("the worker process does not start")
+            error = ScoreError("the worker process ended before it was ready")
             if self._ready:
                 error = _Final("the worker process ended in the midst of the comparison")
         self.close()
