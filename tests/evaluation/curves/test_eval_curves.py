@@ -162,7 +162,7 @@ def test_equal_cost_counts_the_scorer() -> None:
     first = {row.point.pools: row.point.k for row in found.equal if row.budget == pytest.approx(100.0)}
     assert first == {"pools 1": 4, "pools 2": 2}
     assert all(row.cost <= row.budget * (1 + 1e-9) for row in found.equal)
-    with pytest.raises(UsageError, match="no prices"):
+    with pytest.raises(UsageError, match="have prices"):
         bon.curves(cheap, equal="money")
 
 
@@ -215,6 +215,43 @@ def test_a_curve_that_falls_is_said_to_hurt() -> None:
     assert knee.hurts
     assert 1 < knee.best < 32
     assert "hurt" in found.advice[0].text
+
+
+def test_pass_hat_k_is_the_share_of_subsets_that_are_all_right() -> None:
+    rights = [[1.0, 1.0, 0.0, 1.0], [1.0, 1.0, 1.0], [0.0, 1.0]]
+    found = bon.curves([pool(f"p{i}", right) for i, right in enumerate(rights)], select=["all"])
+    for k in (1, 2, 4):
+        shares = [np.mean([min(part) for part in itertools.combinations(each, k)]) for each in rights if len(each) >= k]
+        assert found.row("pass_hat_k", k).value == pytest.approx(np.mean(shares))
+
+
+def test_a_step_that_is_no_doubling_is_not_called_one() -> None:
+    rng = np.random.default_rng(2)
+    rare = (rng.random((300, 16)) < rng.beta(0.3, 6, size=(300, 1))).astype(float)
+    pools = [pool(f"p{i}", row.tolist(), row.tolist()) for i, row in enumerate(rare)]
+    (advice,), (knee,) = (getattr(bon.curves(pools, k=[4, 16], select=["argmax"]), of) for of in ("advice", "knees"))
+    assert advice.action == "raise N"
+    assert "going from 4 to 16 brought" in advice.text
+    assert knee.gain == pytest.approx(rare.max(axis=1).mean() - rare.mean()), "above one draw, though k begins at 4"
+    assert "the last doubling brought" in bon.curves(pools, select=["argmax"]).advice[0].text
+    (alone,) = bon.curves(pools, k=[16], select=["argmax"]).advice
+    assert "going from 1 to 16 brought" in alone.text
+
+
+def test_advice_promises_no_gain_where_there_is_none() -> None:
+    (wrong,) = bon.curves([pool(f"p{i}", [0.0] * 4, [0.1, 0.2, 0.3, 0.4]) for i in range(9)], select=["argmax"]).advice
+    assert wrong.text.endswith("no number of draws is better than one.")
+    (all_won,) = bon.curves([pool(f"p{i}", [0.0, 1.0], [1.0, 2.0]) for i in range(9)], select=["argmax"]).advice
+    assert "more" not in all_won.text, "every prompt has a right draw: nothing is left to cover"
+
+
+def test_without_a_cost_only_known_units_are_proposed() -> None:
+    priced = [pool("a", [1, 0], [0.1, 0.2]), pool("b", [0, 1], [0.1, 0.2])]
+    with pytest.raises(UsageError, match=r"have prices.*another unit \(tokens, seconds\)"):
+        bon.curves(priced, equal="money")
+    bare = [replace(p, candidates=tuple(replace(c, usage=None, seconds=None) for c in p.candidates)) for p in priced]
+    with pytest.raises(UsageError, match="nothing is known"):
+        bon.curves(bare, equal="tokens")
 
 
 def test_scorers_of_steps_say_where_they_see_the_first_error() -> None:

@@ -75,8 +75,9 @@ def advice_on(gain: GainRow, knee: Knee, forecast: Forecast | None, last: CurveR
 def _decided(gain: GainRow, knee: Knee, forecast: Forecast | None) -> tuple[str, int, str]:
     """What to do, with how many draws, and why."""
     scale = 1.0 if forecast is not None else gain.coverage
-    worth, beyond, lost = _WORTH * scale, _beyond(forecast), gain.abstention + gain.selection
-    enough = f"{knee.knee} of them have nine tenths of the gain"
+    unsolved = 1.0 - gain.first - gain.coverage
+    worth, beyond, lost = _WORTH * scale, min(_beyond(forecast), unsolved), gain.abstention + gain.selection
+    enough = _enough(knee)
     if lost > max(worth, beyond):
         by = f", {_number(gain.abstention)} of it by draws without a score or a vote" if gain.abstention > 0 else ""
         text = f"Change the scorer: {_number(lost)} is lost where a better draw is there and not chosen{by}; {enough}."
@@ -85,14 +86,21 @@ def _decided(gain: GainRow, knee: Knee, forecast: Forecast | None) -> tuple[str,
     if doubled is not None and doubled.low > 0 and doubled.mean > worth / 2:
         brought = f"{_number(doubled.mean)} [{_number(doubled.low)}, {_number(doubled.high)}]"
         more = f"; {_TIMES * knee.last} draws are forecast to cover {_number(beyond)} more" if beyond > 0 else ""
-        return "raise N", 2 * knee.last, f"Raise N to {2 * knee.last}: the last doubling brought {brought}{more}."
-    unsolved = 1.0 - gain.first - gain.coverage
+        step = "the last doubling" if knee.last == 2 * knee.half else f"going from {knee.half} to {knee.last}"
+        return "raise N", 2 * knee.last, f"Raise N to {2 * knee.last}: {step} brought {brought}{more}."
     if forecast is not None and unsolved > worth > beyond:
         told = forecast.value is not None
         rest = f"{_TIMES * knee.last} are forecast to solve {_number(beyond)} more" if told else forecast.reason
         text = f"Change the model: errors are systematic. {_number(unsolved)} of the prompts have no right draw; {rest}"
         return "change the model", knee.knee, f"{text}; {enough}."
     return "stop", knee.knee, f"Stop: more draws bring next to nothing; {enough}."
+
+
+def _enough(knee: Knee) -> str:
+    if knee.gain <= 0:
+        return "no number of draws is better than one"
+    share = "has" if knee.knee == 1 else "of them have"
+    return f"{knee.knee} {share} nine tenths of the gain"
 
 
 def _beyond(forecast: Forecast | None) -> float:

@@ -43,17 +43,28 @@ def at_equal_cost(
         for estimator in estimators:
             cost = each_draw(sheet, estimator, unit)
             if cost is None or cost <= 0:
-                missing = "prices" if unit == "money" else unit
-                raise UsageError(
-                    f"{sheet.pools}{sheet.group and ' ' + sheet.group}: its draws have no {missing}, so there is no "
-                    f"equal cost; compare by another unit ({', '.join(name for name in UNITS if name != unit)})"
-                )
+                raise UsageError(_unknown(sheet, estimator, unit))
             priced.append((sheet, estimator, cost))
     if not priced:
         return []
     dearest = max(cost for *_, cost in priced)
     budgets = [dearest * size for size in powers(max(sheet.width for sheet in sheets))]
     return [row for budget in budgets for each in priced for row in _bought(*each, budget, seed)]
+
+
+def _unknown(sheet: Sheet, estimator: Estimator, unit: str) -> str:
+    """Whose cost is not known, and by what one could compare instead."""
+    missing = "prices" if unit == "money" else unit
+    others = [other for other in UNITS if (each_draw(sheet, estimator, other) or 0.0) > 0]
+    instead = (
+        f"compare by another unit ({', '.join(others)})"
+        if others
+        else "nothing is known of what they took: leave this file out of --equal, or draw anew with bon sample"
+    )
+    return (
+        f"{sheet.pools}{sheet.group and ' ' + sheet.group}: not all of its draws and scores have {missing}, so there "
+        f"is no equal cost; {instead}"
+    )
 
 
 def _bought(sheet: Sheet, estimator: Estimator, cost: float, budget: float, seed: int) -> list[EqualRow]:

@@ -118,7 +118,7 @@ def _oracle(sheet: Sheet, k: Ints) -> Floats:
 
 
 def _all(sheet: Sheet, k: Ints) -> Floats:
-    return pass_hat_k(sheet.truth.sum(axis=1, keepdims=True).astype(np.int64), sheet.width, k[None, :])
+    return pass_hat_k(sheet.truth.sum(axis=1).astype(np.int64), sheet.width, k)
 
 
 def _argmax(scorer: str) -> _Of:

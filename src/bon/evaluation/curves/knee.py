@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bon.evaluation.curves.estimators import Estimator, Worth
-from bon.evaluation.curves.sheet import Sheet
+from bon.evaluation.curves.sheet import Floats, Ints, Sheet
 from bon.stats import Difference, paired_bootstrap
 
 __all__ = ["Knee", "knee_of"]
@@ -32,13 +32,15 @@ class Knee:
     """The smallest k with nine tenths of the gain from one draw to the best."""
     last: int
     """The largest k."""
+    half: int
+    """The largest k of at most half of it."""
     gain: float
     """At the best k, above one draw."""
     lost: Difference | None
     """Value at the last k less that at the best, where they differ; both are picked from the same data, so that a
     small loss says little even where its interval is below 0."""
     doubled: Difference | None
-    """Value at the last k less that at the largest k of at most half of it: what the last doubling brought."""
+    """Value at the last k less that at `half`: what the last doubling brought, where k are powers of two."""
 
     @property
     def hurts(self) -> bool:
@@ -47,16 +49,21 @@ class Knee:
 
 
 def knee_of(sheet: Sheet, estimator: Estimator, worth: Worth, k: Sequence[int], *, seed: int = 0) -> Knee | None:
-    """What there is to say of a curve; None where no prompt has draws enough for any k, or k is one alone."""
-    rows = np.flatnonzero(worth.known[:, -1]) if len(k) > 1 else np.zeros(0, dtype=np.int64)
+    """What there is to say of a curve; None where no prompt has draws enough for any k, or the only k is one draw.
+
+    One draw is compared with whether `k` begins there or not: chosen from itself it is worth the mean of the draws.
+    """
+    rows = np.flatnonzero(worth.known[:, -1]) if k and k[-1] > 1 else np.zeros(0, dtype=np.int64)
     if not rows.size:
         return None
     values, clusters = worth.value[rows], sheet.clusters[rows]
+    if k[0] > 1:
+        k, values = [1, *k], np.column_stack([_one_draw(sheet, rows), values])
     means = values.mean(axis=0)
     best = int(np.argmax(means))
     gain = float(means[best] - means[0])
     enough = int(np.argmax(means >= means[0] + _MOST * gain))
-    halves = [column for column, size in enumerate(k) if 2 * size <= k[-1]]
+    half = max(column for column, size in enumerate(k) if 2 * size <= k[-1])
 
     def difference(left: int, right: int) -> Difference | None:
         if left == right or len(np.unique(clusters)) < 2:
@@ -72,7 +79,15 @@ def knee_of(sheet: Sheet, estimator: Estimator, worth: Worth, k: Sequence[int], 
         best=k[best],
         knee=k[enough],
         last=k[-1],
+        half=k[half],
         gain=gain,
         lost=difference(len(k) - 1, best),
-        doubled=difference(len(k) - 1, halves[-1]) if halves else None,
+        doubled=difference(len(k) - 1, half),
     )
+
+
+def _one_draw(sheet: Sheet, rows: Ints) -> Floats:
+    """Shape `(m,)`: the mean truth of the draws of each of some prompts."""
+    inside = np.arange(sheet.truth.shape[1]) < sheet.drawn[rows, None]
+    mean: Floats = np.where(inside, sheet.truth[rows], 0.0).sum(axis=1) / sheet.drawn[rows]
+    return mean
