@@ -48,10 +48,10 @@ def report(
         sheets += found.sheets()
     read = extractor(extract) if extract else None
 
-    def again() -> Iterator[Pool]:
+    def again() -> Iterator[tuple[str, Pool]]:
         for file in files:
             for pool in read_pools(file):
-                yield pool if read is None else reread_answers(pool, read)
+                yield str(file) if len(files) > 1 else "", pool if read is None else reread_answers(pool, read)
 
     draws = sum(int(sheet.drawn.sum()) for sheet in sheets)
     text = report_of(

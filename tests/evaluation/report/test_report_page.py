@@ -171,6 +171,38 @@ def test_labels_download_and_load_as_recorded_verdicts(page: Any, tmp_path: Path
 
 
 @pytest.mark.slow
+def test_labels_of_several_files_with_the_same_ids_are_kept_apart(browser: Any, tmp_path: Path) -> None:
+    files = [tmp_path / "left.jsonl", tmp_path / "right.jsonl"]
+    for file in files:
+        bon.write_pools(file, pools()[:2])
+    report = bon.report(*files, out=tmp_path / "both.html")
+    assert f"<li>{files[1]}: " in report.read_text(encoding="utf-8"), "advice says of which file it is"
+    page = browser.new_page()
+    try:
+        page.goto(report.as_uri())
+        page.wait_for_selector("body[data-ready=yes]")
+        assert "left.jsonl" in page.inner_text("#prompt h3")
+        page.keyboard.press("r")
+        page.keyboard.press("j")
+        page.keyboard.press("j")
+        assert "right.jsonl" in page.inner_text("#prompt h3")
+        assert page.locator("button[aria-pressed=true]").count() == 0
+        page.keyboard.press("w")
+        assert page.inner_text("#download") == "Download 2 labels"
+        found: list[Any] = []
+        page.on("download", lambda each: found.append(each))  # noqa: PLW0108  # playwright marks what it is given
+        page.click("#download")
+        page.wait_for_timeout(500)
+        lines = {each.suggested_filename.rpartition("-")[2]: each.path().read_text() for each in found}
+    finally:
+        page.close()
+    assert {name: json.loads(line)["label"] for name, line in lines.items()} == {
+        "left.jsonl": "right",
+        "right.jsonl": "wrong",
+    }
+
+
+@pytest.mark.slow
 def test_it_is_readable_on_a_phone_in_the_dark_and_on_paper(page: Any) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
@@ -200,8 +232,9 @@ def test_texts_are_cut_where_the_page_would_be_too_large() -> None:
         )
         for pool in given
     ]
-    whole = report_of(lambda: long, bon.curves(long), [], title="t")
-    cut = report_of(lambda: long, bon.curves(long), [], title="t", largest=9_000)
+    given_anew = lambda: (("", each) for each in long)  # noqa: E731
+    whole = report_of(given_anew, bon.curves(long), [], title="t")
+    cut = report_of(given_anew, bon.curves(long), [], title="t", largest=9_000)
     assert len(cut) < len(whole)
     assert "so that the page stays small" in cut
     assert "so that the page stays small" not in whole

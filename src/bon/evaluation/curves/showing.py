@@ -13,7 +13,7 @@ from bon.evaluation.curves.rows import CurveRow
 from bon.evaluation.curves.stepping import Stepping
 from bon.evaluation.tables import table
 
-__all__ = ["Table", "markdown", "plain", "tables_of"]
+__all__ = ["Table", "advised", "markdown", "plain", "tables_of"]
 
 Table: TypeAlias = tuple[str, Sequence[str], Sequence[Sequence[str]]]
 """What it is about, its head, its rows."""
@@ -39,15 +39,22 @@ def tables_of(found: Curves) -> list[Table]:
     return [*(each for of in _sources(found) for each in _of_source(found, of)), *_equal(found)]
 
 
+def advised(found: Curves) -> list[str]:
+    """What to do about the best ways of choosing of each file, and which file that is."""
+    lines: list[str] = []
+    for of in _sources(found):
+        said = [each.text for each in found.advice if (each.pools, each.group) == of]
+        lines += [f"{_source(*of)}: {text}" for text in said[:_WAYS]]
+    return lines
+
+
 def _lines(found: Curves) -> Iterator[str]:
     for caption, head, rows in tables_of(found):
         yield f"## {caption}"
         yield ""
         yield from table(head, rows)
         yield ""
-    for of in _sources(found):
-        said = [each.text for each in found.advice if (each.pools, each.group) == of]
-        yield from (f"- {_source(*of)}: {text}" for text in said[:_WAYS])
+    yield from (f"- {line}" for line in advised(found))
     yield from (f"- Note: {note}" for note in found.notes)
 
 

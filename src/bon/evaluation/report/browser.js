@@ -75,7 +75,7 @@
     labelled: (row) => row.candidates.some((candidate) => labels.has(key(row, candidate.index))),
   };
   const labels = new Map();
-  const key = (row, index) => JSON.stringify([row.id, index]);
+  const key = (row, index) => JSON.stringify([row.pools, row.id, index]);
   let rows = [], shown = [], at = 0, current = 0;
 
   const signed = (value) => (value === null || value === undefined ? "–" : String(Number(value.toPrecision(5))));
@@ -112,7 +112,7 @@
     if (labels.get(of)?.label === value) labels.delete(of);
     else {
       if (value === "better") for (const other of row.candidates) if (labels.get(key(row, other.index))?.label === "better") labels.delete(key(row, other.index));
-      labels.set(of, { id: row.id, index: candidate.index, label: value });
+      labels.set(of, { pools: row.pools, id: row.id, index: candidate.index, label: value });
     }
     $("download").disabled = labels.size === 0;
     $("download").textContent = labels.size ? `Download ${labels.size} label${labels.size > 1 ? "s" : ""}` : "Download labels";
@@ -153,7 +153,7 @@
     const row = shown[at];
     if (!row) { $("prompt").replaceChildren(make("p", { class: "quiet", text: "No prompt is like that." })); return; }
     $("prompt").replaceChildren(
-      make("h3", { text: row.subset ? `${row.id} (${row.subset})` : row.id }),
+      make("h3", { text: [row.id, ...[row.subset, row.pools].filter(Boolean).map((each) => `(${each})`)].join(" ") }),
       ...row.asked.map(([role, said]) => make("div", { class: "said" }, make("span", { class: "role", text: role }), document.createTextNode(said))),
       row.reference === null ? "" : make("p", { class: "meta", text: `reference: ${row.reference}` }),
       row.failures.length ? make("details", {}, make("summary", { text: `${row.failures.length} failures` }), ...row.failures.map((each) => make("p", { class: "meta", text: each }))) : "",
@@ -173,10 +173,15 @@
     if (to !== at) { at = to; current = 0; show(true); }
   };
   const download = () => {
-    const lines = [...labels.values()].map((each) => JSON.stringify(each)).join("\n") + "\n";
-    const link = make("a", { href: URL.createObjectURL(new Blob([lines], { type: "application/jsonl" })), download: "labels.jsonl" });
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+    // A file of labels for each file of pools: ids are told apart within one alone.
+    for (const pools of new Set([...labels.values()].map((each) => each.pools))) {
+      const lines = [...labels.values()].filter((each) => each.pools === pools)
+        .map(({ id, index, label }) => `${JSON.stringify({ id, index, label })}\n`).join("");
+      const name = pools.replace(/\.gz$/, "").replace(/\.jsonl$/, "").replace(/[^\p{L}\p{N}._-]+/gu, "-");
+      const link = make("a", { href: URL.createObjectURL(new Blob([lines], { type: "application/jsonl" })), download: name ? `labels-${name}.jsonl` : "labels.jsonl" });
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+    }
   };
   const keys = {
     j: () => go(1), ArrowRight: () => go(1), k: () => go(-1), ArrowLeft: () => go(-1),

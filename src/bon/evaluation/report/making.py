@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from bon.evaluation.curves import Curves, Sheet
-from bon.evaluation.curves.showing import tables_of
+from bon.evaluation.curves.showing import advised, tables_of
 from bon.evaluation.report.charts import charts_of, scripts
 from bon.evaluation.report.page import packed, page
 from bon.evaluation.report.prompts import row_of
@@ -22,7 +22,7 @@ _SHORTEST = 250
 
 
 def report_of(
-    pools: Callable[[], Iterable[Pool]],
+    pools: Callable[[], Iterable[tuple[str, Pool]]],
     found: Curves,
     sheets: Sequence[Sheet],
     *,
@@ -30,7 +30,8 @@ def report_of(
     facts: Sequence[str] = (),
     largest: int = LARGEST,
 ) -> str:
-    """The page. `pools` gives them anew each time, since where texts must be cut they are read again.
+    """The page. `pools` gives them anew each time, since where texts must be cut they are read again; each with the
+    name of its file, "" where there is one file only.
 
     Raises MissingExtra without altair and vl-convert-python.
     """
@@ -41,7 +42,7 @@ def report_of(
     return page(
         title=title,
         facts=[*facts, *found.notes, *note],
-        advice=[each.text for each in found.advice] or ["No way of choosing could be measured."],
+        advice=advised(found) or ["No way of choosing could be measured."],
         tables=tables_of(found),
         charts=charts,
         scripts=drawing,
@@ -50,7 +51,7 @@ def report_of(
     )
 
 
-def _fitting(pools: Callable[[], Iterable[Pool]], gold: str | None, largest: int) -> tuple[str, list[str]]:
+def _fitting(pools: Callable[[], Iterable[tuple[str, Pool]]], gold: str | None, largest: int) -> tuple[str, list[str]]:
     """The prompts, packed, and what there is to say of texts that had to be cut."""
     for longest in _lengths():
         text = packed(_rows(pools(), gold, longest))
@@ -73,6 +74,6 @@ def _lengths() -> Iterator[int | None]:
     yield _SHORTEST
 
 
-def _rows(pools: Iterable[Pool], gold: str | None, longest: int | None) -> Iterator[dict[str, Any]]:
-    for pool in pools:
-        yield row_of(pool, gold=gold, longest=longest)
+def _rows(pools: Iterable[tuple[str, Pool]], gold: str | None, longest: int | None) -> Iterator[dict[str, Any]]:
+    for source, pool in pools:
+        yield row_of(pool, gold=gold, longest=longest, source=source)

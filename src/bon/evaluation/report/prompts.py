@@ -17,8 +17,11 @@ __all__ = ["row_of"]
 _DIGITS = 6
 
 
-def row_of(pool: Pool, *, gold: str | None, longest: int | None = None) -> dict[str, Any]:
-    """One pool as the page's script reads it; `longest` characters of a text are kept, and what is left out is said."""
+def row_of(pool: Pool, *, gold: str | None, longest: int | None = None, source: str = "") -> dict[str, Any]:
+    """One pool as the page's script reads it; `longest` characters of a text are kept, and what is left out is said.
+
+    `source` is the file it comes from, where there are several: these may hold the same ids.
+    """
 
     def cut(text: str) -> str:
         if longest is None or len(text) <= longest:
@@ -27,6 +30,7 @@ def row_of(pool: Pool, *, gold: str | None, longest: int | None = None) -> dict[
 
     return {
         "id": pool.prompt.id,
+        "pools": source,
         "asked": [[str(message.get("role", "")), cut(_said(message))] for message in pool.prompt.messages],
         "reference": pool.prompt.reference,
         "subset": pool.prompt.metadata.get("subset"),
