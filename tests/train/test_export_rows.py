@@ -108,6 +108,19 @@ def test_what_gives_no_rows_is_counted_with_its_reason(tmp_path: Path) -> None:
     assert "1 pools give none: its choice was cut off" in ran.stderr
 
 
+@pytest.mark.parametrize(
+    ("kind", "idle"),
+    [("dpo", ["--select", "argmax"]), ("kto", ["--pairs", "all"]), ("reward", ["--threshold", "0.9"])],
+)
+def test_an_option_that_would_change_nothing_is_refused(kind: str, idle: list[str], tmp_path: Path) -> None:
+    pools = tmp_path / "pools.jsonl"
+    bon.write_pools(pools, [pool()])
+    ran = CliRunner().invoke(cli, ["export", str(pools), "--to", kind, *idle])
+    assert isinstance(ran.exception, UsageError)
+    assert idle[0] in str(ran.exception)
+    assert ran.stdout == ""
+
+
 @pytest.mark.slow
 def test_trl_takes_the_rows_for_conversations() -> None:
     data_utils = pytest.importorskip("trl.data_utils", reason="trl is for tests of parity")

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
 import click
+from click.core import ParameterSource
 
 from bon.api.settings import refuse_same
+from bon.errors import UsageError
 from bon.registry import Builder
 from bon.store.jsonl import write_atomic
 from bon.store.pools import read_pools
@@ -30,7 +32,9 @@ __all__ = ["command"]
     "--pairs", type=click.Choice(["best-worst", "all", "adjacent"]), default="best-worst", show_default=True,
     help="For dpo and reward: which candidates are compared.",
 )  # fmt: skip
-@click.option("--threshold", type=float, default=0.5, show_default=True, help="For kto and stepwise: right above it.")
+@click.option(
+    "--threshold", type=float, default=0.5, show_default=True, help="For sft, kto and stepwise: right above it."
+)
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Where to write.  [default: stdout]")
 @click.option("--json", "as_json", is_flag=True, help="Accepted as everywhere; the rows are JSON anyway.")
 def command(pools: Path, out: Path | None, **options: Any) -> None:
@@ -40,6 +44,7 @@ def command(pools: Path, out: Path | None, **options: Any) -> None:
     candidate, right or wrong. stepwise: every candidate with step scores. Pools that give no rows are counted, with
     the reason, on stderr.
     """
+    _refuse_idle(options)
     builder = Builder()
     selector = None
     if options["select"]:
@@ -74,3 +79,18 @@ def command(pools: Path, out: Path | None, **options: Any) -> None:
     sys.stderr.write(f"{count} rows for {options['kind']}\n")
     for reason, pools_ in left_out.most_common():
         sys.stderr.write(f"{pools_} pools give none: {reason}\n")
+
+
+_FOR = {"select": ("sft",), "pairs": ("dpo", "reward"), "threshold": ("sft", "kto", "stepwise")}
+"""Which rows an option has a say in."""
+
+
+def _refuse_idle(options: Mapping[str, Any]) -> None:
+    """Raise UsageError for an option that was given and would change nothing."""
+    context = click.get_current_context()
+    for name, kinds in _FOR.items():
+        given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        if given and options["kind"] not in kinds:
+            raise UsageError(
+                f"--{name} has no say in --to {options['kind']}: leave it out; it is for {', '.join(kinds)}"
+            )
