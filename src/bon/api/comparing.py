@@ -67,7 +67,7 @@ class Stages:
         `prompts` reads them anew for each stage, `data` is the file they come from. Raises what `sample_file` and
         `score_file` raise.
         """
-        if not any((self.folder / stage.file).exists() for stage in self.stages):
+        if self._left(prompts()):
             await _warmed(self.stages[0].job.plan.generator)
         spent = Spent()
         for stage in self.stages:
@@ -84,6 +84,19 @@ class Stages:
                 spent = _sum(spent, journal.spent)
         async for step in self._scored(spent, data):
             yield step
+
+    def _left(self, prompts: Iterable[Prompt]) -> bool:
+        """Whether anything is still to be drawn: a run that goes on loads its model anew, and must not time that."""
+        files = [self.folder / stage.file for stage in self.stages]
+        if not all(file.exists() for file in files):
+            return True
+        with ExitStack() as stack:
+            drawn = [stack.enter_context(PoolFile(file, tolerate_truncated_tail=True)) for file in files]
+            return any(
+                prompt.id not in pools or len(pools[prompt.id]) < stage.n
+                for prompt in prompts
+                for stage, pools in zip(self.stages, drawn, strict=True)
+            )
 
     async def _scored(self, spent: Spent, data: Path) -> AsyncGenerator[Progress, None]:
         out = self.folder / COMPARED

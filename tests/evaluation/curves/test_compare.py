@@ -18,6 +18,7 @@ from bon import Candidate, Pool, Prompt, Score, UsageError
 from bon.api.comparing import COMPARED, Merged
 from bon.cli import cli
 from bon.evaluation.comparing import GREEDY, against, labelled, versus
+from bon.ledger import FREE
 from bon.types import Draw, Seconds, Usage
 
 
@@ -107,6 +108,30 @@ def test_a_second_run_draws_nothing_and_a_larger_n_only_the_rest(tmp_path: Path)
     ]
     assert [row.chosen for row in wider.versus] == [3.0, 3.0]
     assert [row.mean for row in wider.warmth] == [1.5, 1.5]
+
+
+class Local(Numbers):
+    """A model of this machine, that must be loaded before its first draw."""
+
+    price = FREE
+
+    async def __call__(self, prompt: Prompt, n: int, *, start: int = 0) -> AsyncIterator[Draw]:
+        if prompt.id == "warm-up":
+            self.drawn.append((prompt.id, 0.0, 0))
+            return
+        async for draw in super().__call__(prompt, n, start=start):
+            yield draw
+
+
+def test_a_run_that_goes_on_does_not_time_the_loading_of_its_model(tmp_path: Path) -> None:
+    def run(n: int) -> list[str]:
+        generator = Local()
+        bon.compare(["one"], n=n, scorer=bon.pointwise(number), generator=generator, folder=tmp_path)
+        return [id_ if id_ == "warm-up" else "draw" for id_, *_ in generator.drawn]
+
+    assert run(1) == ["warm-up", "draw", "draw"]
+    assert run(3) == ["warm-up", "draw", "draw"]
+    assert run(3) == [], "nothing is left to draw, so nothing is loaded"
 
 
 def test_temperatures_say_how_different_their_draws_are() -> None:
