@@ -120,6 +120,30 @@ def test_one_sandbox_serves_many_threads_and_event_loops(backend: Backend) -> No
         assert [*pool.map(lambda _: asyncio.run(several()), range(3))] == [["pass"] * 3] * 3
 
 
+def test_the_event_loop_does_not_wait_for_the_self_test() -> None:
+    """A fresh process finds out what confines while its event loop goes on."""
+    code = (
+        "import asyncio, time\nfrom bon.sandbox import *\n"
+        f"async def main():\n    job = asyncio.ensure_future(sandbox.acheck({RIGHT!r}, tests))\n    longest = 0\n"
+        "    while not job.done():\n        began = time.monotonic()\n        await asyncio.sleep(0.01)\n"
+        "        longest = max(longest, time.monotonic() - began)\n    return longest, (await job).kind\n"
+        "tests = Tests(texts=('assert double(2) == 4',))\nwith Sandbox() as sandbox: print(*asyncio.run(main()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=100)
+    longest, kind = done.stdout.split()
+    assert kind == "pass"
+    assert float(longest) < 0.9  # seconds of one turn: the self-test waits for two limits of half a second
+
+
+def test_all_sandboxes_of_a_process_share_its_cores() -> None:
+    """Two sandboxes of as many workers as there are cores run no more programs at a time than there are cores."""
+    code = "import sys, time\nprint(time.time(), flush=True)\ntime.sleep(0.3)\nprint(time.time())"
+    with Sandbox() as one, Sandbox() as other, ThreadPoolExecutor(8) as pool:
+        outputs = list(pool.map(lambda i: (one, other)[i % 2].execute(code).stdout.split(), range(4 * one.workers)))
+    spans = [(float(began), float(ended)) for began, ended in outputs]
+    assert max(sum(began <= at < ended for began, ended in spans) for at, _ in spans) <= one.workers
+
+
 def test_a_process_of_tests_that_was_killed_is_replaced(backend: Backend, descendants: Callable[[], list[int]]) -> None:
     before = descendants()
     with Sandbox(backend=backend, workers=1) as sandbox:

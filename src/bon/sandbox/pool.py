@@ -22,20 +22,27 @@ __all__ = ["Sandbox"]
 _Work: TypeAlias = Callable[["_Worker", threading.Event], Any]
 
 
+_CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+_SLOTS = threading.Semaphore(_CORES)
+"""One for each program that may run at a time, shared by all sandboxes that are not told otherwise."""
+_TICK = 0.05
+
+
 class Sandbox:
     """Runs programs that nobody trusts, each in a sandbox of its own.
 
-    At most `workers` at a time, one a core where nothing is said; more wait their turn. Nothing is started before the
-    first program. Raises `NoSandbox` where no way to confine holds on this machine. May be used from many threads and
-    event loops. Close it, or use it in a `with` block.
+    At most `workers` at a time; where nothing is said one a core, over all sandboxes of this process. More wait their
+    turn. Nothing is started before the first program. Running one raises `NoSandbox` where no way to confine holds on
+    this machine. May be used from many threads and event loops. Close it, or use it in a `with` block.
     """
 
     def __init__(
         self, *, limits: Limits | None = None, workers: int | None = None, backend: Backend | None = None
     ) -> None:
         self.limits = limits or Limits()
-        self.workers = len(os.sched_getaffinity(0)) if workers is None else workers
-        self._backend = backend
+        self.workers = _CORES if workers is None else workers
+        self.backend = backend
+        self.slots = _SLOTS if workers is None else threading.Semaphore(workers)
         self._lock = threading.Lock()
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._threads: list[_Worker] = []
@@ -59,15 +66,13 @@ class Sandbox:
         return await self._submit(_execute(program, stdin, self.limits)).awaited()  # type: ignore[no-any-return]
 
     def _submit(self, work: _Work) -> _Job:
-        backend = self._backend or choose()
         job = _Job(work)
         with self._lock:
             if self._closed:
                 raise ScoreError("this sandbox is closed; make another")
-            self._backend = backend
             self._jobs.put(job)
             if len(self._threads) < self.workers and self._jobs.qsize() > self._idle:
-                self._threads.append(_Worker(backend, self))
+                self._threads.append(_Worker(self))
                 self._threads[-1].start()
         return job
 
@@ -132,9 +137,8 @@ class _Job:
 class _Worker(threading.Thread):
     """Takes one job after another. The processes that it starts die with it, so it lives as long as its sandbox."""
 
-    def __init__(self, backend: Backend, sandbox: Sandbox) -> None:
+    def __init__(self, sandbox: Sandbox) -> None:
         super().__init__(name="bon-sandbox", daemon=True)
-        self.backend = backend
         self.sandbox = sandbox
         self.stop = threading.Event()
         self._tester: Tester | None = None
@@ -143,12 +147,29 @@ class _Worker(threading.Thread):
         while not self.stop.is_set() and (job := self.sandbox.take()):
             if not job.future.set_running_or_notify_cancel():
                 continue
+            slot = self._slot(job)
             try:
                 job.future.set_result(job.work(self, job.stop))
             except Exception as error:  # noqa: BLE001  # it is told where it is waited for
                 job.future.set_exception(error)
+            finally:
+                if slot:
+                    self.sandbox.slots.release()
         if self._tester:
             self._tester.kill()
+
+    def _slot(self, job: _Job) -> bool:
+        """Whether there is a core for it now, which is waited for; not where the job is no longer wanted."""
+        stopped = self.stopped(job.stop)
+        while not stopped():
+            if self.sandbox.slots.acquire(timeout=_TICK):
+                return True
+        return False
+
+    @property
+    def backend(self) -> Backend:
+        """What confines; found out here, where nobody else has to wait. Raises `NoSandbox`."""
+        return self.sandbox.backend or choose()
 
     @property
     def tester(self) -> Tester:

@@ -34,6 +34,7 @@ class Run:
         self._limits = limits
         self._stopped = stopped
         self._began = time.monotonic()
+        self._killed_at = 0.0
         self._process, self.channel = start_candidate(backend, limits)
         self._stdin, *rest = self._process.pipes
         self.stdout, self.stderr = (self.streams.read(pipe.fileno()) for pipe in rest)
@@ -53,11 +54,9 @@ class Run:
 
     def watch(self, done: Callable[[], bool]) -> None:
         """Serve its pipes until `done`. Beyond a limit, or where it is no longer wanted, end it first."""
-        patience = _GRACE
         while not done():
             if self.killed:
-                patience -= _TICK
-                if patience <= 0 or self._stopped():
+                if self.seconds > self._killed_at + _GRACE or self._stopped():
                     return
             elif self._stopped():
                 self.kill("sandbox-error")
@@ -70,6 +69,7 @@ class Run:
     def kill(self, kind: Kind) -> None:
         """End it, and say why."""
         self.killed = kind
+        self._killed_at = self.seconds
         self._process.end()
 
     def settle(self) -> None:

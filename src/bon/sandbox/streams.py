@@ -9,6 +9,8 @@ from typing import IO
 __all__ = ["Streams"]
 
 _PIECE = 1 << 16
+_UNCOUNTED = 8 << 20
+"""Bytes that are kept of what is not counted."""
 
 
 class Streams:
@@ -28,7 +30,7 @@ class Streams:
         return bool(self._readers)
 
     def read(self, fd: int, *, counted: bool = True) -> bytearray:
-        """Gather what comes from a descriptor, at most `limit` bytes of it."""
+        """Gather what comes from a descriptor: at most `limit` bytes, or of what is not counted 8 MiB."""
         os.set_blocking(fd, False)
         held = bytearray()
         self._readers[fd] = held, counted
@@ -41,11 +43,14 @@ class Streams:
 
     def turn(self, seconds: float) -> None:
         """Serve what is ready within some seconds."""
-        readable, writable, _ = select.select([*self._readers], [*self._writers], [], seconds)
-        for fd in writable:
-            self._push(fd)
-        for fd in readable:
-            self._pull(fd)
+        poll = select.poll()  # select knows no descriptor above 1023
+        for fd in {*self._readers, *self._writers}:
+            poll.register(fd, select.POLLIN * (fd in self._readers) | select.POLLOUT * (fd in self._writers))
+        for fd, events in poll.poll(1e3 * seconds):
+            if fd in self._writers and events & ~select.POLLIN:
+                self._push(fd)
+            if fd in self._readers and events & ~select.POLLOUT:
+                self._pull(fd)
 
     def _push(self, fd: int) -> None:
         left, file = self._writers[fd]
@@ -73,7 +78,7 @@ class Streams:
             del self._readers[fd]
             self.ended.add(fd)
             return
-        held += piece[: max(0, self.limit - len(held))]
+        held += piece[: max(0, (self.limit if counted else _UNCOUNTED) - len(held))]
         if counted:
             self._counted += len(piece)
             self.excess = self.excess or self._counted > self.limit
