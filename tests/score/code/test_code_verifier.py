@@ -162,13 +162,13 @@ def {name}(*args, **keywords):
     if value is None or isinstance(value, bool):
         return not value
     if isinstance(value, (int, float)):
-        return value + 1
+        return 3 * value + 1  # far enough for tests with a tolerance
     return value + "x" if isinstance(value, str) else [value]
 """
 
 
 def spoiled(row: dict[str, Any]) -> str:
-    """The published program with other results: not so, one more, longer, or in a list."""
+    """The published program with other results: not so, another number, longer, or in a list."""
     program = solution(row)
     names = set(re.findall(r"^def (\w+)", program, re.MULTILINE))
     called = {node.id for node in ast.walk(ast.parse(row["test"])) if isinstance(node, ast.Name)}
