@@ -122,8 +122,9 @@ def _marks(options: dict[str, Any]) -> Marks:
 
 
 def _page(report: StepReport) -> str:
+    begins = f"{report.out}: trained on {report.steps} steps of {report.train} solutions"
     said = [
-        f"{report.out}: trained on {report.steps} steps of {report.train} solutions, measured on {report.held_out} others",
+        f"{begins}, measured on {report.held_out} of other prompts",
         *(f"  {name:<17} {figure}" for name, figure in report.figures.items()),
         *(f"left out: {count}, {why}" for why, count in report.left_out.items()),
         *(f"beware: {finding}" for finding in report.probes.findings),
