@@ -9,6 +9,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ import pytest
 
 import bon
 from bon.errors import SpecError
-from bon.sandbox import Limits, Sandbox, available
+from bon.sandbox import Limits, Sandbox, Tests, available
 from bon.score.code import Code
+from bon.score.code.cases import cases_of
 from bon.store.convert.programs import humaneval
 from bon.store.sources.row import Row
 from bon.testing import check_scorer
@@ -206,3 +208,33 @@ def test_all_published_solutions_of_mbpp_pass_and_all_spoiled_ones_fail(
 ) -> None:
     assert {n: s for n, s in judged(mostly_basic, solution, sandbox).items() if s.value != 1.0} == {}
     assert {n: s for n, s in judged(mostly_basic, spoiled, sandbox).items() if s.value is None or s.value == 1.0} == {}
+
+
+MUTATIONS = ((" + ", " - "), (" < ", " <= "), (" == ", " != "), ("return ", "return not "), (" > ", " >= "), ("1", "2"))
+
+
+def mutants(row: dict[str, Any]) -> Iterator[str]:
+    """The published program with one small change, which may or may not matter."""
+    body = row["canonical_solution"]
+    for old, new in MUTATIONS:
+        if old in body:
+            yield row["prompt"] + body.replace(old, new, 1)
+
+
+@pytest.mark.slow
+def test_verdicts_on_changed_programs_are_those_of_the_published_harness(human: list[dict[str, Any]]) -> None:
+    """The harness of Chen et al. 2021 puts program and tests into one file; of honest programs it says the same."""
+    with Sandbox(limits=Limits(seconds=6)) as sandbox, ThreadPoolExecutor(2) as pool:
+
+        def both(row: dict[str, Any]) -> list[tuple[str, str]]:
+            tests = cases_of(Prompt(id="p", messages=(), metadata=row))
+            assert isinstance(tests, Tests)
+            called = f"\n{row['test']}\ncheck({row['entry_point']})\n"
+            return [
+                (sandbox.check(program, tests).kind, sandbox.execute(program + called).kind) for program in mutants(row)
+            ]
+
+        said = [pair for pairs in pool.map(both, human[::4]) for pair in pairs]
+    assert len(said) > 80
+    assert [pair for pair in said if (pair[0] == "pass") != (pair[1] == "pass")] == []
+    assert 5 < sum(ours == "pass" for ours, _ in said) < len(said) - 30
