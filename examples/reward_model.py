@@ -1,6 +1,6 @@
 """Trains reward models on a few hundred pairs that people rated, and holds them against the length of answers.
 
-Run it with `python examples/reward_model.py [--data sentiment|pandalm] [--pairs 600] [--seeds 3]` after
+Run it with `python examples/reward_model.py [--data sentiment|pandalm] [--pairs 1000] [--seeds 3]` after
 `pip install 'bon[torch,local]'`; the data lie in `$BON_DATA`, or in `../shared/data`. The base is the embedded model,
 SmolLM2-135M-Instruct, which is not changed: a head is trained on its hidden states, which are read once (some minutes
 on two cores). Of the pairs 40 % are held out. Each seed splits, begins and orders anew.
@@ -75,7 +75,7 @@ def shown(seed: int, report: Report) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else "")
     parser.add_argument("--data", choices=DATA, default="sentiment")
-    parser.add_argument("--pairs", type=int, default=600)
+    parser.add_argument("--pairs", type=int, default=1000)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--base", default="local")
     parser.add_argument("--out", type=Path, help="Where the models are kept.  [default: nowhere]")
