@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import struct
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -264,6 +266,18 @@ def test_an_init_of_another_kind_is_refused(base: Path, tmp_path: Path) -> None:
         train_rm(about_a_word(60), out=tmp_path / "rm", setup=Setup(init=base), recipe=HEAD)
     with pytest.raises(UsageError, match="centre is -1"):
         train_rm(about_a_word(60), out=tmp_path / "rm", setup=Setup(base=str(base)), recipe=HEAD, centre=-1)
+
+
+@pytest.mark.parametrize("adapt", ["head", "full"])
+def test_a_base_that_cannot_fit_is_refused_before_it_is_loaded(base: Path, tmp_path: Path, adapt: Any) -> None:
+    folder = tmp_path / "large"
+    shutil.copytree(base, folder)
+    header = json.dumps(
+        {"layers": {"dtype": "BF16", "shape": [10**6, 10**8], "data_offsets": [0, 2 * 10**14]}}
+    ).encode()
+    (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(header)) + header)
+    with pytest.raises(ModelError, match=r"take (400000|1600000)\.0 GB, and .* GB are there on cpu: adapt='lora'"):
+        train_rm(about_a_word(60), out=tmp_path / "rm", setup=Setup(base=str(folder), adapt=adapt), recipe=HEAD)
 
 
 def test_a_learning_rate_that_is_far_too_high_says_what_to_do(base: Path, tmp_path: Path) -> None:

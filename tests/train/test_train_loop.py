@@ -184,6 +184,19 @@ def test_a_loss_that_is_no_number_stops_and_says_what_to_do(tmp_path: Path) -> N
     assert all(torch.isfinite(weight).all() for weight in model.parameters())
 
 
+def test_memory_that_runs_out_says_what_to_do(tmp_path: Path) -> None:
+    def greedy(model: Any, rows: Sequence[Sequence[float]]) -> tuple[Any, Mapping[str, Any]]:
+        return squares(model, rows) if torch.empty(1 << 60) is None else ([], {})
+
+    with pytest.raises(ModelError, match=r"not enough memory on cpu for a step .*fewer tokens a pass"):
+        fit(network(), task(objective=greedy), RECIPE, folder=tmp_path)
+
+
+def test_other_errors_of_torch_stay_what_they_are(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="shapes"):
+        fit(network(), task(rows=[[1.0] * 3]), RECIPE, folder=tmp_path)
+
+
 def test_a_held_out_figure_that_is_no_number_stops(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="loss on held-out rows is nan after step 0"):
         fit(network(), task(held_out=lambda _: {"loss": float("nan")}), RECIPE, folder=tmp_path)

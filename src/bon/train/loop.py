@@ -115,7 +115,8 @@ class _Run(Generic[R]):
         if not self._resumed():
             self._tell({}, self._evaluated())
         while self.state.stopped is None:
-            figures = self._step()
+            with self.place.enough_memory():
+                figures = self._step()
             due = self.state.step % (self.recipe.evaluate or self.epoch) == 0 or self.state.step == self.steps
             held_out = self._evaluated() if due else None
             if self.state.step == self.steps:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
-from bon.errors import MissingExtra, UsageError
+from bon.errors import MissingExtra, ModelError, UsageError
 
 __all__ = ["Place", "libraries"]
 
@@ -82,6 +82,22 @@ class Place:
         """Wait for all processes."""
         if self._accelerator:
             self._accelerator.wait_for_everyone()
+
+    @contextmanager
+    def enough_memory(self) -> Iterator[None]:
+        """Around a step: what torch says when memory runs out, as a ModelError that says what to do."""
+        import torch
+
+        try:
+            yield
+        except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
+            if isinstance(error, RuntimeError) and "memory" not in str(error).lower():
+                raise
+            raise ModelError(
+                f"there is not enough memory on {self.device} for a step ({str(error).splitlines()[0]}): take fewer "
+                "tokens a pass, checkpointing, bfloat16, adapters or a head alone, or leave out the longest rows "
+                "(max_length); what was trained so far is kept"
+            ) from error
 
     @contextmanager
     def own_random(self) -> Iterator[None]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from bon.errors import UsageError
+from bon.errors import ModelError, UsageError
 from bon.models.own import MANIFEST, Manifest, read_manifest
 
 __all__ = ["Setup", "Start", "start"]
@@ -84,7 +84,9 @@ def start(setup: Setup, *, kind: Literal["rm", "prm"], outputs: int, precision: 
 
     dtype = "float32" if setup.adapt == "full" else precision
     if setup.init is None:
-        backbone = load_headless(resolved(setup.base), dtype=dtype, device=setup.device, revision=setup.revision)
+        source = resolved(setup.base)
+        _refuse_too_large(source, setup, dtype)
+        backbone = load_headless(source, dtype=dtype, device=setup.device, revision=setup.revision)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             head = make_head(setup.head, size=_width(backbone.model), outputs=outputs, bias=True)
@@ -114,6 +116,23 @@ def _licence(folder: Path) -> str | None:
         found = _LICENCE.search((folder / "README.md").read_text(encoding="utf-8"))
         return found[1].strip("\"' ") if found else None
     return None
+
+
+def _refuse_too_large(source: str, setup: Setup, dtype: str) -> None:
+    """Raise ModelError where there is no room for the weights and what is kept of each, let alone for passes."""
+    from bon.models.loading import chosen_device
+    from bon.models.memory import need_of, there
+
+    place = chosen_device(setup.device)
+    weights = need_of(source, dtype=dtype).weights
+    least, what = (4 * weights, ", their gradients and two moments") if setup.adapt == "full" else (weights, "")
+    room = there(place)
+    if least > room:
+        raise ModelError(
+            f"the weights of {source!r} in {dtype}{what} take {least / 1e9:.1f} GB, and {room / 1e9:.1f} GB are there "
+            f"on {place}: adapt='lora' or 'head' with precision='bfloat16' take an eighth of what training all weights "
+            "does; or take a smaller base, or another device"
+        )
 
 
 def _fitting(init: Path, kind: str, outputs: int) -> Manifest:
