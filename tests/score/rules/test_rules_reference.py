@@ -54,6 +54,8 @@ def test_case_counts_where_it_is_asked_to() -> None:
     assert accuracy(asked("Paris"), said("paris"), ignore_case=False).value == 0
     assert accuracy(asked("Paris"), said("Paris."), ignore_case=False).value == 1
     assert accuracy(asked("1000"), said("1,000"), ignore_case=False).value == 1
+    assert accuracy(asked("The Cat"), said("The answer is The Cat."), ignore_case=False).value == 1
+    assert accuracy(asked("the cat"), said("The answer is The Cat."), ignore_case=False).value == 0
 
 
 def test_what_the_extractor_read_is_the_answer() -> None:

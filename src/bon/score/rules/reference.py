@@ -36,8 +36,8 @@ def accuracy(prompt: Prompt, candidate: Candidate, *, ignore_case: bool = True) 
     wanted = _forms(_announced(prompt.reference) or prompt.reference, ignore_case=ignore_case)
     if not wanted:
         return Score.missing("the reference is empty")
-    said = [candidate.text, answers.any(candidate.text)] if candidate.answer is None else [candidate.answer]
-    same = any(wanted & _forms(text, ignore_case=ignore_case) for text in said if text)
+    said = _said(candidate.text, ignore_case=ignore_case) if candidate.answer is None else [candidate.answer]
+    same = any(wanted & _forms(text, ignore_case=ignore_case) for text in said)
     return Score(value=float(same), reason="equal" if same else "not the reference")
 
 
@@ -105,6 +105,14 @@ def _forms(text: str, *, ignore_case: bool) -> set[str]:
     if ignore_case:
         return {each.casefold() for each in (body, form) if each}
     return {each for each in (body, form) if each and (each is body or not _WORDY.search(each))}  # words lose theirs
+
+
+def _said(text: str, *, ignore_case: bool) -> list[str]:
+    """What a text may give as its answer: all of it, what it announces, and what is read off it."""
+    found = answers.any(text)
+    if found is None or (not ignore_case and _WORDY.search(found)):  # words that are read lose their case
+        return [text, *answers.marked(text)]
+    return [text, found]
 
 
 def _announced(reference: str) -> str | None:
