@@ -11,16 +11,17 @@ from typing import Any, TypeVar
 import msgspec
 
 from bon.errors import UsageError
-from bon.models.own import MANIFEST
+from bon.models.own import MANIFEST, Manifest
 from bon.models.stamp import stamp
 from bon.store.jsonl import write_atomic
 from bon.store.plain import canonical
 from bon.train.parts import Parts, digest
 from bon.train.recipe import Recipe
-from bon.train.saving import TRAINING
-from bon.train.starting import Setup
+from bon.train.saving import TRAINING, save_folder
+from bon.train.starting import Setup, Start
+from bon.train.ways import Way
 
-__all__ = ["FEATURES", "cleared", "identity_of", "keep_report", "known_report", "settings_of"]
+__all__ = ["FEATURES", "identity_of", "known_report", "leave", "settings_of"]
 
 T = TypeVar("T")
 
@@ -67,13 +68,16 @@ def known_report(out: Path, identity: Mapping[str, Any], kind: type[T]) -> T | N
     raise UsageError(f"{str(out)!r} holds a model that was trained otherwise ({differ} differ): name another out")
 
 
-def keep_report(out: Path, identity: Mapping[str, Any], report: Any) -> None:
-    """Write what `known_report` reads: before the model itself, which says that it is all there."""
+def leave(
+    out: Path, began: Start, way: Way[Any], report: Any, *, manifest: Manifest, identity: Mapping[str, Any], card: str
+) -> None:
+    """Write the folder: the report that `known_report` reads, then the model, which says that all is there.
+
+    What a second run would have gone on from is taken away. Raises StoreError where the disk refuses.
+    """
+    model, head = way.result()
     lines = msgspec.json.format(canonical({"identity": identity, "report": asdict(report)}), indent=1).splitlines()
     write_atomic(out / TRAINING / _REPORT, lines)
-
-
-def cleared(out: Path) -> None:
-    """Take away what a second run would have gone on from."""
+    save_folder(out, began, model=model, head=head, manifest=manifest, card=card)
     for place in (*(out / TRAINING).glob("step-*"), out / TRAINING / FEATURES):
         shutil.rmtree(place, ignore_errors=True)

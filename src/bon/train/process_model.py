@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bon.errors import ScoreError, UsageError
 from bon.models.reading import Row
 from bon.score.process.formats.own import SEPARATOR, encode_own, likelihoods
-from bon.train.finished import cleared, identity_of, keep_report, known_report, settings_of
+from bon.train.finished import identity_of, known_report, leave, settings_of
 from bon.train.loop import fit
 from bon.train.losses import STEP_OUTPUTS, StepLoss, step_loss
 from bon.train.parts import Parts, of_prompt, parted
 from bon.train.place import Place, libraries
-from bon.train.recipe import Hook, Recipe, Task
-from bon.train.saving import TRAINING, manifest_of, save_folder
+from bon.train.recipe import Done, Hook, Recipe, Task
+from bon.train.saving import TRAINING, manifest_of
 from bon.train.splits import prompt_key
 from bon.train.starting import Setup, Start, start
 from bon.train.step_card import step_card
@@ -81,8 +81,7 @@ def train_prm(
     parts = parted(data.solutions, held_out, left_out=data.left_out, seed=recipe.seed)
     identity = identity_of(setup, parts, loss=marks.loss, separator=marks.separator, steps=marks.steps)
     whole_identity = {**identity, "recipe": settings_of(recipe)}
-    known = known_report(out, whole_identity, StepReport)
-    if known is not None:
+    if (known := known_report(out, whole_identity, StepReport)) is not None:
         return known
     outputs = STEP_OUTPUTS[marks.loss]
     began = start(setup, kind="prm", outputs=outputs, precision=recipe.precision, seed=recipe.seed)
@@ -97,20 +96,8 @@ def train_prm(
         samples=(work.train, [*work.watched, *work.held]),
     )
     before = figures_of_steps(_marked(way, work.held, marks))
-    done = fit(
-        way.model,
-        Task(
-            rows=work.train,
-            objective=way.losses,
-            length=way.length,
-            weight=lambda row: float(len(row.labels)),
-            held_out=lambda _: figures_of_steps(_marked(way, work.watched, marks)),
-        ),
-        recipe,
-        folder=out / TRAINING,
-        identity=identity,
-        device=setup.device,
-        progress=progress,
+    done = _fitted(
+        way, work, marks, recipe, folder=out / TRAINING, identity=identity, device=setup.device, progress=progress
     )
     measured = _marked(way, work.held, marks)
     report = StepReport(
@@ -130,15 +117,22 @@ def train_prm(
         done=done,
     )
     if Place(setup.device).first:
-        manifest = manifest_of(
-            began, setup, kind="prm", loss=marks.loss, outputs=outputs, separator=marks.separator, steps=marks.steps
-        )
-        model, head = way.result()
-        keep_report(out, whole_identity, report)
+        manifest = manifest_of(began, setup, kind="prm", outputs=outputs, **asdict(marks))
         text = step_card(report, manifest, whole_identity, licence=began.licence)
-        save_folder(out, began, model=model, head=head, manifest=manifest, card=text)
-        cleared(out)
+        leave(out, began, way, report, manifest=manifest, identity=whole_identity, card=text)
     return report
+
+
+def _fitted(way: Way[_Encoded], work: _Work, marks: Marks, recipe: Recipe, **settings: Any) -> Done:
+    """Optimise the weights, and stop by the solutions that are watched; `settings` are the loop's."""
+    task = Task(
+        rows=work.train,
+        objective=way.losses,
+        length=way.length,
+        weight=lambda row: float(len(row.labels)),
+        held_out=lambda _: figures_of_steps(_marked(way, work.watched, marks)),
+    )
+    return fit(way.model, task, recipe, **settings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

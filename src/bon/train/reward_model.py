@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from bon.errors import ScoreError, UsageError
 from bon.models.reading import Row
 from bon.score.reward.encoding import answered
 from bon.train.card import card
-from bon.train.finished import cleared, identity_of, keep_report, known_report, settings_of
+from bon.train.finished import identity_of, known_report, leave, settings_of
 from bon.train.loop import fit
 from bon.train.losses import bradley_terry
 from bon.train.metrics import figures_of, measured
@@ -22,9 +22,9 @@ from bon.train.parts import Parts, of_prompt, parted
 from bon.train.place import Place, libraries
 from bon.train.preferences import Pair, Preferences
 from bon.train.probes import Probes, degenerate, probed, swollen
-from bon.train.recipe import Hook, Recipe, Task
+from bon.train.recipe import Done, Hook, Recipe, Task
 from bon.train.report import Report
-from bon.train.saving import TRAINING, manifest_of, save_folder
+from bon.train.saving import TRAINING, manifest_of
 from bon.train.splits import components, normalised
 from bon.train.starting import Setup, Start, start
 from bon.train.ways import Floats, Judged, Way, way_of
@@ -67,8 +67,7 @@ def train_rm(
     parts = parted(data.pairs, held_out, left_out=data.left_out, seed=recipe.seed, keys=keys)
     identity = identity_of(setup, parts, centre=centre)
     whole_identity = {**identity, "recipe": settings_of(recipe)}
-    known = known_report(out, whole_identity, Report)
-    if known is not None:
+    if (known := known_report(out, whole_identity, Report)) is not None:
         return known
     began = start(setup, kind="rm", outputs=1, precision=recipe.precision, seed=recipe.seed)
     work = _Work.of(began, parts, keys)
@@ -82,20 +81,7 @@ def train_rm(
         samples=(work.train, [*work.watched, *work.held]),
     )
     before = figures_of(*_rewards(way, work.held))
-    done = fit(
-        way.model,
-        Task(
-            rows=work.train,
-            objective=way.losses,
-            length=way.length,
-            held_out=lambda _: figures_of(*_rewards(way, work.watched)),
-        ),
-        recipe,
-        folder=out / TRAINING,
-        identity=identity,
-        device=setup.device,
-        progress=progress,
-    )
+    done = _fitted(way, work, recipe, folder=out / TRAINING, identity=identity, device=setup.device, progress=progress)
     chosen, rejected = _rewards(way, work.held)
     report = Report(
         out=str(out),
@@ -113,12 +99,20 @@ def train_rm(
     )
     if Place(setup.device).first:
         manifest = manifest_of(began, setup, kind="rm", loss="bradley-terry")
-        model, head = way.result()
-        keep_report(out, whole_identity, report)
         text = card(report, manifest, whole_identity, licence=began.licence)
-        save_folder(out, began, model=model, head=head, manifest=manifest, card=text)
-        cleared(out)
+        leave(out, began, way, report, manifest=manifest, identity=whole_identity, card=text)
     return report
+
+
+def _fitted(way: Way[_Encoded], work: _Work, recipe: Recipe, **settings: Any) -> Done:
+    """Optimise the weights, and stop by the pairs that are watched; `settings` are the loop's."""
+    task = Task(
+        rows=work.train,
+        objective=way.losses,
+        length=way.length,
+        held_out=lambda _: figures_of(*_rewards(way, work.watched)),
+    )
+    return fit(way.model, task, recipe, **settings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
