@@ -91,6 +91,7 @@ below it and never one above; import-linter holds it to that (`pyproject.toml`, 
 
     cli
     testing : api : observe
+    train
     evaluation
     registry : engine
     generate | score
@@ -99,8 +100,8 @@ below it and never one above; import-linter holds it to that (`pyproject.toml`, 
     protocols : events : concurrency : ledger
     types : errors : render : values
 
-Rooms that are planned and not built have their place already: server above api, train above evaluation, scale beside
-api, refine beside engine.
+Rooms that are planned and not built have their place already: server above api, scale beside api, refine beside
+engine.
 
 One run, from top to bottom: a face (`cli`, `api`) has the `registry` build things from specs and hands them to the
 `engine`, which starts every draw and every scorer, and ends them. Generators stand around generators: fallback,

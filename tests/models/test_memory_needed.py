@@ -102,7 +102,7 @@ def test_an_estimate_is_what_a_process_takes(tmp_path: Path) -> None:
     if not Path("/proc/self/status").exists():
         pytest.skip("needs /proc to see how much memory is resident")
     code = f"""
-import resource, torch, transformers
+import torch, transformers
 import transformers.models.llama.modeling_llama
 from bon.testing.checkpoints import tiny_tokenizer
 from bon.models.backbone import load_backbone
@@ -120,7 +120,7 @@ transformers.LlamaModel(transformers.LlamaConfig(hidden_size=512, intermediate_s
 tiny_tokenizer().save_pretrained({str(tmp_path)!r})
 '''
 subprocess.run([sys.executable, "-c", made], check=True, capture_output=True)
-peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
+peak = lambda: next(int(line.split()[1]) << 10 for line in open('/proc/self/status') if line.startswith('VmHWM'))
 before = peak()
 need = need_of(folder, tokens=2048)
 reader = Reader(load_backbone(folder, device="cpu"), tokens=2048)

@@ -118,13 +118,15 @@ async def test_adapters_load_merged(base: Path, tmp_path: Path) -> None:
     from transformers import AutoModel, AutoTokenizer
 
     from bon.models.heads import load_head
+    from bon.models.loading import quiet
 
     setup = Setup(base=str(base), adapt="lora", head="linear", rank=4)
     report = train_rm(about_a_word(160), out=tmp_path / "rm", setup=setup, recipe=FULL, held_out=0.25)
     assert report.figures["accuracy"].low is not None
     assert report.figures["accuracy"].low > 0.5
     plain = AutoModel.from_pretrained(base)
-    backbone = peft.PeftModel.from_pretrained(plain, tmp_path / "rm").eval()
+    with quiet():
+        backbone = peft.PeftModel.from_pretrained(plain, tmp_path / "rm").eval()
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "rm")
     pairs = about_a_word(12, seed=4).pairs
     expected = [by_hand(backbone, load_head(tmp_path / "rm"), tokenizer, pair) for pair in pairs]
