@@ -16,7 +16,9 @@ from bon.errors import UsageError
 from bon.store.convert.labels import CORRECT
 from bon.types import Candidate, Message, Pool
 
-__all__ = ["Apart", "Pair", "Pairing", "Preferences", "hard_negatives", "pairs_of", "preferences"]
+__all__ = [
+    "Apart", "Pair", "Pairing", "Preferences", "hard_negatives", "paired", "pairs_of", "preferences", "ranked",
+]  # fmt: skip
 
 Pairing: TypeAlias = Literal["best-worst", "all", "adjacent"]
 """Which candidates of a pool are compared: the best with the worst, each with each, or each with the next by rank."""
@@ -83,8 +85,7 @@ def preferences(
 
 def pairs_of(pool: Pool, *, by: str, pairing: Pairing = "best-worst", margin: str | None = None) -> Iterator[Pair]:
     """The pairs of one pool, best first; equal values keep the order of the draws."""
-    ranked = _ranked(pool, by)
-    for (better, high), (worse, low) in _paired(ranked, pairing):
+    for (better, high), (worse, low) in paired(ranked(pool, by), pairing):
         if better.text != worse.text:
             yield Pair(
                 messages=pool.prompt.messages,
@@ -110,10 +111,10 @@ def hard_negatives(
         scorer = by or (others[0] if len(others) == 1 else None)
         if scorer is None:
             raise UsageError(f"{pool.prompt.id!r} has the scorers {_names(pool)}: say by which an answer scored high")
-        truth = {c.index: value for c, value in _ranked(pool, gold)}
-        ranked = [(c, value, truth[c.index]) for c, value in _ranked(pool, scorer) if c.index in truth]
-        right = [(c, value) for c, value, true in ranked if true > 0.5]
-        wrong = [(c, value) for c, value, true in ranked if true <= 0.5]
+        truth = {c.index: value for c, value in ranked(pool, gold)}
+        known = [(c, value, truth[c.index]) for c, value in ranked(pool, scorer) if c.index in truth]
+        right = [(c, value) for c, value, true in known if true > 0.5]
+        wrong = [(c, value) for c, value, true in known if true <= 0.5]
         high = [c for c, value in wrong if right and value >= right[-1][1] and c.text != right[-1][0].text]
         pairs += [
             Pair(
@@ -128,21 +129,22 @@ def hard_negatives(
     return tuple(pairs)
 
 
-def _ranked(pool: Pool, by: str) -> list[tuple[Candidate, float]]:
-    """Candidates that have a value, the highest first."""
+def ranked(pool: Pool, by: str) -> list[tuple[Candidate, float]]:
+    """Candidates that have a value, the highest first; equal ones keep their order."""
     if by not in pool.scores:
         raise UsageError(f"{pool.prompt.id!r} has no scores {by!r}; it has {_names(pool)}: score it first (bon score)")
     valued = [(c, value) for c, value in zip(pool.candidates, pool.values(by), strict=True) if value is not None]
     return sorted(valued, key=lambda one: -one[1])
 
 
-def _paired(
-    ranked: Sequence[tuple[Candidate, float]], pairing: Pairing
+def paired(
+    order: Sequence[tuple[Candidate, float]], pairing: Pairing
 ) -> Iterator[tuple[tuple[Candidate, float], tuple[Candidate, float]]]:
+    """The (better, worse) pairs of candidates that `ranked` has put in order; equal values make none."""
     if pairing == "best-worst":
-        couples = [(ranked[0], ranked[-1])] if ranked else []
+        couples = [(order[0], order[-1])] if order else []
     else:
-        couples = list(combinations(ranked, 2) if pairing == "all" else pairwise(ranked))
+        couples = list(combinations(order, 2) if pairing == "all" else pairwise(order))
     return (couple for couple in couples if couple[0][1] > couple[1][1])
 
 
