@@ -12,7 +12,7 @@ from bon.generate.sampling import Sampling
 from bon.models.transformers import LanguageModel, encode_chat, render_chat
 from bon.types import Message
 
-__all__ = ["make_plan"]
+__all__ = ["encoded_prompt", "make_plan"]
 
 _SAMPLING = ("temperature", "top_p", "top_k", "min_p", "seed")
 _LENGTH = ("max_tokens", "max_completion_tokens", "stop")
@@ -37,14 +37,7 @@ def make_plan(lm: LanguageModel, messages: Sequence[Message], request: Mapping[s
     cannot be honoured, and DrawError for a prompt that leaves no room in the model's context.
     """
     _refuse_unknown(request)
-    template = dict(request.get("chat_template_kwargs", {}))
-    if "enable_thinking" in request:
-        template["enable_thinking"] = request["enable_thinking"]
-    tools = request.get("tools") if request.get("tool_choice") != "none" else None
-    rendered = render_chat(lm.tokenizer, messages, tools=tools, **template)
-    prompt = encode_chat(lm.tokenizer, rendered)
-    if not prompt:
-        raise UsageError(f"the chat {list(messages)!r} becomes an empty prompt: there is nothing to go on from")
+    rendered, prompt = encoded_prompt(lm.tokenizer, messages, request)
     stop = request.get("stop", ())
     return Plan(
         prompt=tuple(prompt),
@@ -56,6 +49,22 @@ def make_plan(lm: LanguageModel, messages: Sequence[Message], request: Mapping[s
         thinking=rendered.rstrip().endswith("<think>"),
         keep_ids=bool(request.get("return_token_ids")),
     )
+
+
+def encoded_prompt(tokenizer: Any, messages: Sequence[Message], request: Mapping[str, Any]) -> tuple[str, list[int]]:
+    """The prompt that a chat becomes, with what its request says to the template: as text, and as token ids.
+
+    Raises UsageError for a chat that the template refuses, and for one that becomes nothing.
+    """
+    template = dict(request.get("chat_template_kwargs", {}))
+    if "enable_thinking" in request:
+        template["enable_thinking"] = request["enable_thinking"]
+    tools = request.get("tools") if request.get("tool_choice") != "none" else None
+    rendered = render_chat(tokenizer, messages, tools=tools, **template)
+    prompt = encode_chat(tokenizer, rendered)
+    if not prompt:
+        raise UsageError(f"the chat {list(messages)!r} becomes an empty prompt: there is nothing to go on from")
+    return rendered, prompt
 
 
 def _refuse_unknown(request: Mapping[str, Any]) -> None:
