@@ -15,7 +15,7 @@ import click
 from bon.train.recipe import Hook, Reading, Recipe, Step
 from bon.train.starting import Setup
 
-__all__ = ["first", "lines", "optimising", "recipe_of", "setup_of", "starting"]
+__all__ = ["first", "lines", "optimising", "recipe_of", "setup_of", "stack", "starting"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -25,7 +25,7 @@ _EVERY = 5.0
 
 def starting(function: F) -> F:
     """What is trained."""
-    return _stack(
+    return stack(
         function,
         click.option(
             "--base",
@@ -71,7 +71,7 @@ def optimising(recipe: Recipe) -> Callable[[F], F]:
     """How it is trained; `recipe` has the defaults."""
 
     def apply(function: F) -> F:
-        return _stack(
+        return stack(
             function,
             click.option("--epochs", type=click.IntRange(min=1), default=recipe.epochs, show_default=True),
             click.option("--steps", type=click.IntRange(min=1), help="At the most.  [default: those of the epochs]"),
@@ -160,7 +160,8 @@ def lines() -> Hook:
     return tell
 
 
-def _stack(function: F, *options: Callable[[F], F]) -> F:
+def stack(function: F, *options: Callable[[F], F]) -> F:
+    """A command with options, the first of which stands first in its help."""
     for option in reversed(options):
         function = option(function)
     return function
