@@ -11,7 +11,7 @@ from typing import Any, Literal
 from bon.errors import ModelError, UsageError
 from bon.models.own import MANIFEST, Manifest, read_manifest
 
-__all__ = ["Setup", "Start", "start"]
+__all__ = ["Setup", "Start", "licence_of", "start"]
 
 _LICENCE = re.compile(r"\A---\n(?:(?!---).*\n)*?license:[ ]*(\S.*)\n")
 
@@ -105,12 +105,12 @@ def start(setup: Setup, *, kind: Literal["rm", "prm"], outputs: int, precision: 
         head=head.to(backbone.model.device),
         kind=known.head if known else setup.head,
         limit=min((n for n in (setup.max_length, backbone.context) if n is not None), default=None),
-        licence=_licence(Path(backbone.name)),
+        licence=licence_of(Path(backbone.name)),
         merge=base == "local" or base.startswith("gguf:") or (known is not None and known.adapted == "lora"),
     )
 
 
-def _licence(folder: Path) -> str | None:
+def licence_of(folder: Path) -> str | None:
     """What the front matter of a model card (README.md) says."""
     with suppress(OSError, UnicodeDecodeError):
         found = _LICENCE.search((folder / "README.md").read_text(encoding="utf-8"))
