@@ -32,7 +32,7 @@ from bon.train.starting import Setup
 
 HELD_OUT = 0.4
 ASKED = "Write one sentence of a review of a film that you liked."
-RECIPE = Recipe(epochs=30, lr=1e-4, batch=16, patience=3)
+RECIPE = Recipe(epochs=30, lr=1e-3, batch=16, patience=3)
 
 
 def data_folder() -> Path:
