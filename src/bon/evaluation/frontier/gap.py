@@ -1,0 +1,108 @@
+"""How much a policy lacks to best-of-N at the same distance from the reference; pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from bon.errors import UsageError
+from bon.stats.resampling import resampled_means
+from bon.stats.subsets import Floats
+
+__all__ = ["Gap", "gaps", "mean_gap"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """Best-of-N's value less a policy's, at the policy's KL; below 0 the policy is the better one."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    """Ends of the interval, of 95 % where no other level was asked for."""
+    runs: int
+    """Of how many runs this is the mean."""
+    why: str = ""
+    """Why there is none, where there is none."""
+
+
+def gaps(
+    kl: npt.ArrayLike,
+    value: npt.ArrayLike,
+    *,
+    curve_kl: npt.ArrayLike,
+    curve_value: npt.ArrayLike,
+    draws: int = 2_000,
+    level: float = 0.95,
+    rng: np.random.Generator,
+) -> list[Gap]:
+    """The gap of each run, with intervals by the bootstrap over prompts, which both sides share.
+
+    `kl` and `value` have shape `(R, P)`, the curve of best-of-N `(P, K)`, on the same prompts and rising in N. Between
+    two N the curve is taken to be straight; beyond its last N nothing is known of it, and a run that is further away
+    has no gap. Raises UsageError for shapes that do not fit.
+    """
+    exact, spread = _table(kl, value, curve_kl, curve_value, draws, rng)
+    return [_gap(exact[place : place + 1], spread[:, place : place + 1], level) for place in range(exact.size)]
+
+
+def mean_gap(
+    kl: npt.ArrayLike,
+    value: npt.ArrayLike,
+    *,
+    curve_kl: npt.ArrayLike,
+    curve_value: npt.ArrayLike,
+    draws: int = 2_000,
+    level: float = 0.95,
+    rng: np.random.Generator,
+) -> Gap:
+    """The mean gap of runs of one method that lie within the curve; arguments and errors as for `gaps`."""
+    exact, spread = _table(kl, value, curve_kl, curve_value, draws, rng)
+    inside = np.isfinite(exact)
+    return _gap(exact[inside], spread[:, inside], level)
+
+
+def _table(
+    kl: npt.ArrayLike,
+    value: npt.ArrayLike,
+    curve_kl: npt.ArrayLike,
+    curve_value: npt.ArrayLike,
+    draws: int,
+    rng: np.random.Generator,
+) -> tuple[Floats, Floats]:
+    """The gap of each run, `(R,)`, and in each resample, `(draws, R)`; NaN, inside this module, beyond the curve."""
+    far, good = np.asarray(kl, dtype=np.float64), np.asarray(value, dtype=np.float64)
+    xs, ys = np.asarray(curve_kl, dtype=np.float64), np.asarray(curve_value, dtype=np.float64)
+    if far.ndim != 2 or far.shape != good.shape or xs.ndim != 2 or xs.shape != ys.shape or len(xs) != far.shape[1]:
+        raise UsageError(
+            f"gaps need runs of shape (R, P) twice and a curve of shape (P, K) twice, not {far.shape}, {good.shape}, "
+            f"{xs.shape} and {ys.shape}"
+        )
+    columns = np.concatenate([far.T, good.T, xs, ys], axis=1)
+    means = np.concatenate([columns.mean(axis=0)[None], resampled_means(columns, clusters=None, draws=draws, rng=rng)])
+    runs, size = len(far), xs.shape[1]
+    at = (means[:, :runs], means[:, runs : 2 * runs], means[:, 2 * runs : 2 * runs + size], means[:, 2 * runs + size :])
+    found = np.stack([_short(*row) for row in zip(*at, strict=True)])
+    return found[0], found[1:]
+
+
+def _short(kl: Floats, value: Floats, xs: Floats, ys: Floats) -> Floats:
+    """The curve at each KL, less the value there; shape `(R,)`."""
+    rising = np.maximum.accumulate(xs)
+    return np.asarray(np.interp(kl, rising, ys, left=float(ys[0]), right=np.nan) - value)
+
+
+def _gap(exact: Floats, spread: Floats, level: float) -> Gap:
+    """Of runs within the curve, shapes `(R,)` and `(draws, R)`; resamples that leave it are left out."""
+    if not exact.size or not np.isfinite(exact).all():
+        return Gap(
+            value=None, low=None, high=None, runs=0, why="further from the reference than the largest N measured"
+        )
+    known = np.isfinite(spread)
+    rows = known.any(axis=1)
+    means = np.where(known, spread, 0.0)[rows].sum(axis=1) / known[rows].sum(axis=1)
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2]) if means.size else (None, None)
+    ends = (None, None) if low is None or high is None else (float(low), float(high))
+    return Gap(value=float(exact.mean()), low=ends[0], high=ends[1], runs=exact.size)
