@@ -42,8 +42,7 @@ class Batch:
 def collate(model: Any, prompts: Sequence[Sequence[int]], responses: Sequence[Sequence[int]]) -> Batch:
     """The batch of B prompts with a response each, for `model`, on its device.
 
-    Prompts of one length need neither mask nor positions: what is padded at the right is never attended to. Raises
-    UsageError for an empty prompt, which leaves the first token of a response without a prediction.
+    Raises UsageError for an empty prompt, which leaves the first token of a response without a prediction.
     """
     import torch
 
@@ -58,13 +57,16 @@ def collate(model: Any, prompts: Sequence[Sequence[int]], responses: Sequence[Se
     ids = torch.tensor(rows, device=device).reshape(len(rows), before + after)
     lengths = torch.tensor([len(response) for response in responses], device=device)
     mask = torch.arange(after, device=device) < lengths[:, None]
-    inputs = {"input_ids": ids, "use_cache": False, "logits_to_keep": after + 1}
-    starts = torch.tensor([before - len(prompt) for prompt in prompts], device=device)
-    if min(map(len, prompts)) < before:
-        columns = torch.arange(before + after, device=device)
-        inputs["attention_mask"] = (columns >= starts[:, None]).long()
-        if takes_positions(model):
-            inputs["position_ids"] = (columns - starts[:, None]).clamp(min=0)
+    starts = torch.tensor([before - len(prompt) for prompt in prompts], device=device)[:, None]
+    columns = torch.arange(before + after, device=device)
+    inputs = {
+        "input_ids": ids,
+        "attention_mask": (columns >= starts).long(),  # what is padded at the right is never attended to
+        "use_cache": False,
+        "logits_to_keep": after + 1,
+    }
+    if min(map(len, prompts)) < before and takes_positions(model):
+        inputs["position_ids"] = (columns - starts).clamp(min=0)
     return Batch(inputs=inputs, targets=ids[:, before:] * mask, mask=mask)
 
 
