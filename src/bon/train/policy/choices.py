@@ -66,6 +66,8 @@ class Choices:
     """Candidates of all pools, used or not: what the preprocessing was."""
     tokens: int
     """Tokens of these draws, as far as the pools know them."""
+    seconds: float
+    """Which the pools say were spent on them, scores included."""
     left_out: Mapping[str, int] = field(default_factory=dict)
     """Why -> how many draws, groups or pools."""
 
@@ -87,11 +89,13 @@ def choices(pools: Iterable[Pool], kind: Kind, choosing: Choosing | None = None)
     sizes: set[int] = set()
     seen: set[str] = set()
     draws = tokens = 0
+    seconds = 0.0
     for pool in pools:
         if pool.prompt.id in seen:
             raise UsageError(f"there are two pools of the prompt {pool.prompt.id!r}: put their draws into one")
         seen.add(pool.prompt.id)
         draws += len(pool)
+        seconds += pool.spent.seconds
         tokens += sum(candidate.usage.completion_tokens for candidate in pool.candidates if candidate.usage)
         for group in _groups(pool, choosing, left_out):
             found = list(_of_group(group, kind, choosing, left_out))
@@ -105,6 +109,7 @@ def choices(pools: Iterable[Pool], kind: Kind, choosing: Choosing | None = None)
         pools=len(seen),
         draws=draws,
         tokens=tokens,
+        seconds=seconds,
         left_out=dict(left_out),
     )
 

@@ -28,8 +28,16 @@ class Example:
     @property
     def tokens(self) -> int:
         """Of its sequences, padding included: what a pass over it takes."""
-        count = 1 + bool(self.rejected)
-        return count * (len(self.prompt) + max(len(self.chosen), len(self.rejected)))
+        return self._sequences * (len(self.prompt) + max(len(self.chosen), len(self.rejected)))
+
+    @property
+    def tokens_read(self) -> int:
+        """The same without padding."""
+        return self._sequences * len(self.prompt) + len(self.chosen) + len(self.rejected)
+
+    @property
+    def _sequences(self) -> int:
+        return 2 if self.rejected else 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +85,7 @@ class Speaker:
         return int(own) if own in self.eos else min(self.eos)
 
 
-def examples(rows: Sequence[Choice], speaker: Speaker) -> tuple[list[Example], Mapping[str, int]]:
+def examples(rows: Sequence[Choice], speaker: Speaker) -> tuple[Sequence[Example], Mapping[str, int]]:
     """The rows as token ids, and why some are left out: nothing is ever cut.
 
     Raises UsageError where a model has no token that ends an answer, and where not a single row is left.

@@ -34,7 +34,7 @@ def dpo(chosen: Tensor, rejected: Tensor, reference_gap: Tensor, *, beta: float)
 
 
 def bonbon(chosen: Tensor, rejected: Tensor, reference_gap: Tensor, *, alpha: float, gap: float) -> Tensor:
-    """alpha (-log pi(best)) + (1 - alpha) [(log ratio of the best) - (log ratio of the worst) - gap]^2, of each row.
+    """`alpha` (-log pi(best)) + (1 - alpha) [(log ratio of the best) - (log ratio of the worst) - gap]^2, of each row.
 
     Gui et al. 2024, "BoNBoN Alignment for Large Language Models and the Sweetness of Best-of-n Sampling": all of shape
     `(rows,)`, `reference_gap` as for `dpo`, `gap` (their 1 / (2 beta)) as `target_gap` has it. Unlike IPO as TRL has

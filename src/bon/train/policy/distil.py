@@ -1,0 +1,265 @@
+"""Trains a policy from scored pools, without drawing: BoN-SFT, DPO and BoNBoN, by the loop that trains everything."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from bon.errors import UsageError
+from bon.store.jsonl import read_jsonl
+from bon.train.finished import settings_of
+from bon.train.loop import METRICS, fit
+from bon.train.order import rows_of
+from bon.train.place import Place, libraries
+from bon.train.policy.choices import Choice, Choices, choices, digest
+from bon.train.policy.clock import Clock
+from bon.train.policy.examples import Example, Speaker, examples
+from bon.train.policy.model import Policy, PolicySetup, load_policy
+from bon.train.policy.offline_task import Loss, Offline, loss_of, task_of
+from bon.train.policy.outcome import Cost, PolicyReport
+from bon.train.policy.referred import Referred, forget, referred
+from bon.train.policy.report import known_policy, leave_policy
+from bon.train.recipe import Hook, Reading, Recipe, Step
+from bon.train.saving import TRAINING
+from bon.train.splits import prompt_key, split_rows
+from bon.types import Pool
+
+__all__ = ["RECIPE", "Offline", "train_offline"]
+
+RECIPE = Recipe(epochs=1, lr=1e-5, batch=32, tokens=16_384)
+"""How a policy is trained from pools where nothing else is said."""
+_NO_MATTER = frozenset({"device", "checkpointing", "precision"})
+"""Of a setup: what does not change the result, and what the recipe says again."""
+
+
+def train_offline(
+    pools: Iterable[Pool],
+    offline: Offline,
+    *,
+    out: Path,
+    setup: PolicySetup | None = None,
+    recipe: Recipe = RECIPE,
+    origin: PolicySetup | None = None,
+    progress: Hook | None = None,
+) -> PolicyReport:
+    """Train a model that draws on what was best in scored pools; the folder `out` then loads as `hf:out`.
+
+    What the reference says of the rows is computed once, before the first step: at that moment the policy is the
+    reference. `origin` is what the report calls the reference where training starts from another model (rounds).
+    The same call goes on where one was stopped, and ends the same; one that is done gives its report again.
+
+    Raises UsageError for pools that nothing can be learned from, an `out` that holds something else, and settings that
+    make no sense; ModelError where the reference cannot be loaded or a loss is not finite; StoreError where the disk
+    refuses.
+    """
+    libraries()
+    setup = setup or PolicySetup()
+    job = _Job.of(pools, offline, out=out, setup=setup, origin=origin or setup, recipe=recipe)
+    if (known := known_policy(out, job.whole_identity)) is not None:
+        return known
+    # The copy of the reference is not needed: the policy is asked while it is the reference still.
+    policy = replace(load_policy(setup, seed=recipe.seed), copy=None)
+    place = Place(setup.device)
+    work = _Work.of(policy, job)
+    clock = Clock(job.folder, writes=place.first)
+    with clock.part("reading"):
+        rows, held = _read(policy, work, job, place)
+    loss = loss_of(offline, job.made.n, rows)
+    with clock.part("training") as tick:
+        done = fit(
+            policy.model,
+            task_of(loss, rows, held, temperature=job.temperature, tokens=recipe.tokens),
+            job.recipe,
+            folder=job.folder,
+            identity=job.identity,
+            device=setup.device,
+            progress=_both(tick, progress),
+        )
+    report = _report(job, work, loss, clock, steps=done.steps)
+    if place.first:
+        leave_policy(out, policy, report, identity=job.whole_identity)
+        forget(job.folder)
+        clock.forget()
+    return report
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Job:
+    """One training: what it was asked for, and the rows that were chosen for it."""
+
+    offline: Offline
+    out: Path
+    setup: PolicySetup
+    origin: PolicySetup
+    recipe: Recipe
+    made: Choices
+    train: Sequence[Choice]
+    held: Sequence[Choice]
+    temperature: float
+
+    @classmethod
+    def of(cls, pools: Iterable[Pool], offline: Offline, *, setup: PolicySetup, recipe: Recipe, **more: Any) -> _Job:
+        made = choices(pools, offline.kind, offline.choosing)
+        train, held = _parted(made.rows, offline.held_out, recipe.seed)
+        return cls(
+            offline=offline,
+            setup=setup,
+            recipe=replace(recipe, precision=setup.precision),
+            made=made,
+            train=train,
+            held=held,
+            temperature=offline.temperature or _temperature(made.rows),
+            **more,
+        )
+
+    @property
+    def folder(self) -> Path:
+        """Where it keeps what a second run goes on from."""
+        return self.out / TRAINING
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What makes two trainings the same, beside the recipe."""
+        return {
+            **{name: value for name, value in asdict(self.setup).items() if name not in _NO_MATTER},
+            "origin": self.origin.reference,
+            **asdict(self.offline),
+            "temperature": self.temperature,
+            "data": digest(self.train),
+            "held_out_data": digest(self.held),
+        }
+
+    @property
+    def whole_identity(self) -> dict[str, Any]:
+        return {**self.identity, "recipe": settings_of(self.recipe)}
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What it was made with, for people."""
+        offline, chosen = self.offline, self.offline.choosing
+        return {
+            **settings_of(self.recipe),
+            "by": chosen.by,
+            "n": self.made.n,
+            "groups": chosen.groups,
+            **({"pairing": chosen.pairing} if offline.kind == "dpo" else {}),
+            "temperature": self.temperature,
+            "held_out": offline.held_out,
+            "max_length": offline.max_length,
+            **{"lora": {"rank": self.setup.rank}, "last": {"layers": self.setup.layers}}.get(self.setup.adapt, {}),
+        }
+
+
+def _parted(rows: Sequence[Choice], share: float, seed: int) -> tuple[Sequence[Choice], Sequence[Choice]]:
+    """Rows to train on, and rows of other prompts to measure on."""
+    if not share:
+        return rows, ()
+    return split_rows(rows, lambda row: [prompt_key(row.prompt.messages)], fraction=share, seed=seed)
+
+
+def _temperature(rows: Sequence[Choice]) -> float:
+    """At which the pools were drawn; 1 where they do not say, or were drawn without any chance in it.
+
+    Raises UsageError where they differ.
+    """
+    said = {float(row.prompt.request.get("temperature") or 1.0) for row in rows}
+    if len(said) > 1:
+        told = ", ".join(f"{one:g}" for one in sorted(said))
+        raise UsageError(f"the pools were drawn at the temperatures {told}: say which one is learned (temperature=)")
+    return said.pop()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Work:
+    """The rows of one training as token ids."""
+
+    rows: Sequence[Example]
+    held: Sequence[Example]
+    prompts: int
+    """Distinct ones to train on."""
+    left_out: Mapping[str, int]
+
+    @classmethod
+    def of(cls, policy: Policy, job: _Job) -> _Work:
+        limits = [limit for limit in (job.offline.max_length, policy.context) if limit is not None]
+        speaker = Speaker(tokenizer=policy.tokenizer, eos=policy.eos, limit=min(limits, default=None))
+        rows, reasons = examples(job.train, speaker)
+        held, more = examples(job.held, speaker) if job.held else ((), {})
+        return cls(
+            rows=rows,
+            held=held,
+            prompts=len({row.prompt for row in rows}),
+            left_out=dict(Counter(job.made.left_out) + Counter(reasons) + Counter(more)),
+        )
+
+
+def _read(policy: Policy, work: _Work, job: _Job, place: Place) -> tuple[Sequence[Referred], Sequence[Referred]]:
+    """Rows to train on and rows held out, with what the reference says of them where the loss asks for it."""
+    every = [*work.rows, *work.held]
+    read = [Referred(example=row) for row in every]
+    if job.offline.kind != "sft":
+        read = referred(
+            policy,
+            every,
+            folder=job.folder,
+            identity=job.identity,
+            tokens=job.recipe.tokens,
+            temperature=job.temperature,
+            place=place,
+        )
+    return read[: len(work.rows)], read[len(work.rows) :]
+
+
+def _report(job: _Job, work: _Work, loss: Loss, clock: Clock, *, steps: int) -> PolicyReport:
+    """How it went and what it took."""
+    met = Counter(place for step in range(steps) for place in rows_of(step, len(work.rows), job.recipe))
+    tokens = sum(times * work.rows[place].tokens_read for place, times in met.items())
+    episodes = sum(times * (1 + bool(work.rows[place].rejected)) for place, times in met.items())
+    lines = (row for _, row in read_jsonl(job.folder / METRICS) if "loss" in row)
+    figures = [{name: value for name, value in row.items() if name != "step"} for row in lines]
+    made = job.made
+    return PolicyReport(
+        out=str(job.out),
+        method=job.offline.kind,
+        reference=job.origin.reference,
+        revision=job.origin.revision,
+        adapt=job.setup.adapt,
+        settings={**job.settings, **loss.numbers},
+        seed=job.recipe.seed,
+        steps=steps,
+        episodes=episodes,
+        prompts=work.prompts,
+        first=figures[0],
+        last=figures[-1],
+        cost={
+            "optimisation": Cost(seconds=clock["reading"] + clock["training"], tokens=tokens, draws=episodes),
+            "preprocessing": Cost(seconds=made.seconds, tokens=made.tokens, draws=made.draws),
+        },
+        left_out=work.left_out,
+        notes=tuple(_notes(job.train)),
+    )
+
+
+def _notes(rows: Sequence[Choice]) -> Iterator[str]:
+    """What a reader must know of the pools."""
+    for name, whole in {"top_p": 1, "top_k": 0, "min_p": 0}.items():
+        values = {row.prompt.request.get(name, whole) for row in rows} - {whole, None}
+        if values:
+            yield (
+                f"The pools were drawn with {name} {', '.join(sorted(map(str, values)))}: what that cuts off was never "
+                "seen, while log-probabilities are over the whole vocabulary."
+            )
+
+
+def _both(tick: Callable[[], None], progress: Hook | None) -> Hook:
+    """A hook that has the clock written now and then, and tells another."""
+
+    def hook(event: Step | Reading) -> None:
+        tick()
+        if progress is not None:
+            progress(event)
+
+    return hook
