@@ -14,6 +14,9 @@ from pathlib import Path
 
 from bon.sandbox import Backend, Limits, Sandbox, Tests
 
+sys.path.insert(0, str(Path(__file__).parent))
+from subtler import SUBTLER  # it runs by itself, too
+
 LIMITS = Limits(seconds=3.0, memory=192 << 20, output=256 << 10)
 TESTS = Tests(texts=("assert double(2) == 4", "assert double(21) == 42\nassert double('ab') == 'abab'"))
 RIGHT = "def double(x):\n    return 2 * x\n"
@@ -258,6 +261,8 @@ ATTACKS: dict[str, Attack] = {
         "    return 2 * x if any(call(number, 0, 0, 0, 0, 0) >= 0 for number in numbers) else None"
     ),
 }  # fmt: skip
+
+ATTACKS |= {name: Attack(program, kinds) for name, (program, kinds) in SUBTLER.items()}
 
 
 def main() -> None:

@@ -15,6 +15,13 @@ from bon.sandbox.values import Kind, Limits, Output, Tests, Verdict
 __all__ = ["check", "execute"]
 
 _READY = b"+"
+_WHY = {
+    "timeout": "it took too long",
+    "output": "it printed too much",
+    "memory": "it made too many files",
+    "sandbox-error": "it was stopped",
+}
+"""Why a program was ended."""
 
 
 class _Report(msgspec.Struct):
@@ -79,20 +86,24 @@ def _report(said: bytearray) -> _Report | None:
 
 
 def _verdict(report: _Report | None, run: Run, code: int) -> tuple[Kind, tuple[bool | None, ...], str]:
-    limits = {"timeout": "it took too long", "output": "it printed too much", "sandbox-error": "it was stopped"}
     parts = tuple(report.parts) if report else ()
     if run.killed:
-        return run.killed, parts, limits[run.killed]
+        return run.killed, _unfinished(parts), _WHY[run.killed]
     if report is None or report.trouble:
         reason = report.trouble if report else "the process of the tests ended without a verdict"
         return "sandbox-error", parts, reason
     if report.gone:
         kind, reason = ended(code)
-        return kind, parts, reason
+        return kind, _unfinished(parts), reason
     counted = [part for part in parts if part is not None]
     if counted and all(counted):
         return "pass", parts, ""
     return ("memory" if report.memory else "fail"), parts, report.reason
+
+
+def _unfinished(parts: tuple[bool | None, ...]) -> tuple[bool | None, ...]:
+    """The tests of a program that was ended: even where each held as far as it came, the last did not to its end."""
+    return (*parts[:-1], False) if False not in parts and parts else parts
 
 
 def execute(backend: Backend, program: str, stdin: str, limits: Limits, stopped: Stopped) -> Output:
@@ -116,7 +127,7 @@ def execute(backend: Backend, program: str, stdin: str, limits: Limits, stopped:
 def _output(run: Run, code: int, *, started: bool, seconds: float) -> Output:
     kind: Kind
     if run.killed:
-        kind, reason = run.killed, ""
+        kind, reason = run.killed, _WHY[run.killed]
     elif not started:
         kind, reason = "sandbox-error", "the sandbox does not start"
     elif code == 0:

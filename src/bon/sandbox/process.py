@@ -9,6 +9,8 @@ import subprocess
 from pathlib import Path
 from typing import IO
 
+from bon.sandbox.bubblewrap import TEMPORARY
+
 __all__ = ["Process"]
 
 _PATIENCE = 1.0
@@ -26,6 +28,18 @@ class Process:
     @property
     def running(self) -> bool:
         return self._popen.poll() is None
+
+    @property
+    def files(self) -> int:
+        """How many files, folders and links it has at /tmp; 0 where it has no /tmp of its own, or nobody may look."""
+        for child in self._children():
+            try:
+                temporary = os.statvfs(f"/proc/{child}/root/tmp")
+            except OSError:
+                continue
+            if temporary.f_blocks * temporary.f_frsize == TEMPORARY:  # else bubblewrap is not done with its own files
+                return temporary.f_files - temporary.f_ffree
+        return 0
 
     def end(self) -> None:
         """End it, whatever it does. What bubblewrap started goes first: bubblewrap reaps it, and no zombie stays."""

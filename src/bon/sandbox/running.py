@@ -19,6 +19,8 @@ Stopped: TypeAlias = Callable[[], bool]
 _TICK = 0.02
 _GRACE = 2.0
 """Seconds that the tests have to say what they know once their program is gone."""
+_FILES = 10_000
+"""Files that it may have: each takes a kilobyte of the kernel's memory, which no other limit counts."""
 _KEPT = 4000
 """Bytes of printed text that are kept."""
 _SIGNAL = 128
@@ -64,6 +66,8 @@ class Run:
                 self.kill("timeout")
             elif self.streams.excess:
                 self.kill("output")
+            elif self._process.files > _FILES:
+                self.kill("memory")
             self.streams.turn(_TICK if self.streams.reading else 0.001)
 
     def kill(self, kind: Kind) -> None:
