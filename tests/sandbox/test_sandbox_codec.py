@@ -103,11 +103,21 @@ def test_anything_else_is_refused_or_stands_for_itself_alone() -> None:
 
     with pytest.raises(CodecError, match="type Yes cannot cross"):
         encode([Yes()])
-    arrived = decode(encode(Yes(), opaque=True))
+    kept: list[object] = []
+    arrived = decode(encode(Yes(), kept=kept))
     assert isinstance(arrived, Opaque)
     assert arrived != 4
     assert bool(arrived)
     assert repr(arrived) == "<an object of type Yes>"
+    assert decode(encode([arrived]), kept) == kept
+    for broken in (
+        lambda: arrived.value,
+        lambda: setattr(arrived, "value", 4),
+        arrived,
+        lambda: decode(encode(arrived)),
+    ):
+        with pytest.raises((AttributeError, TypeError, CodecError)):
+            broken()
 
 
 @pytest.mark.parametrize(

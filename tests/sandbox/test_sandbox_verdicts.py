@@ -38,6 +38,61 @@ def test_what_was_never_reached_fails_where_the_tests_stopped_early(sandbox: San
     assert "TypeError" in verdict.reason
 
 
+LOOP = Tests(texts=("def check(f):\n    for i in range(5):\n        y = f(i)\n        assert y == 2 * i",), check="check", entry_point="f")  # fmt: skip  # noqa: E501
+
+
+@pytest.mark.parametrize(
+    ("then", "kind"),
+    [("raise ValueError", "fail"), ("import os; os._exit(0)", "crash"), ("import time; time.sleep(60)", "timeout")],
+)
+def test_an_assert_that_held_once_does_not_hold_where_the_tests_did_not_come_to_their_end(
+    then: str, kind: str, backend: Backend
+) -> None:
+    with Sandbox(backend=backend, limits=Limits(seconds=1.0), workers=1) as sandbox:
+        verdict = sandbox.check(f"def f(x):\n    if x:\n        {then}\n    return 0", LOOP)
+        after = sandbox.check("def f(x): return [1][x - 1]", Tests(texts=("assert f(1) == 1\nf(7)",)))
+    assert (verdict.kind, verdict.parts, verdict.share) == (kind, (False,), 0.0)
+    assert (after.kind, after.parts) == ("fail", (False,))
+
+
+def test_a_crash_that_the_tests_would_not_notice_is_no_pass(sandbox: Sandbox) -> None:
+    tests = Tests(texts=("assert f(1) == 1\ntry: f(2)\nexcept: pass",))
+    verdict = sandbox.check("import os\ndef f(x): return x if x == 1 else os._exit(0)", tests)
+    assert (verdict.kind, verdict.parts) == ("crash", (False,))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import unittest\nclass T(unittest.TestCase):\n    def test(self): self.assertEqual(sum([1]), 5)",
+        "assert sum([1, 2]) == 3",  # without an entry point the name is Python's
+        "import unheard_of\nassert f(1) == 1",
+    ],
+)
+def test_tests_that_do_not_test_the_program_are_no_verdict_on_it(text: str, sandbox: Sandbox) -> None:
+    verdict = sandbox.check("def f(x): return x\ndef sum(x): return 0", Tests(texts=(text,)))
+    assert (verdict.kind, verdict.reason[:9]) == ("sandbox-error", "the tests" if "unit" not in text else "tests wit")
+    broken = sandbox.check("def f(x): raise ImportError('unheard_of')", Tests(texts=("y = f(1)\nassert y",)))
+    assert broken.kind == "fail"  # what the program raises is its own
+
+
+def test_objects_of_the_program_are_asked_where_they_are(sandbox: Sandbox) -> None:
+    program = (
+        "class Stack:\n    def __init__(self): self.items = []\n    def push(self, x): self.items.append(x)\n"
+        "    def pop(self): return self.items.pop()\n    def __eq__(self, other): return True\n"
+        "def adder(n): return lambda x: x + n\ndef size(stack): return len(stack.items)"
+    )
+    text = (
+        "s = Stack()\ns.push(4)\ns.push((5, 6))\nassert size(s) == 2\nassert s.pop() == (5, 6)\nassert s.items == [4]\n"
+        "assert adder(3)(4) == 7\nassert s != 4\nassert Stack() != Stack()"
+    )
+    assert sandbox.check(program, Tests(texts=(text,))).parts == (True,) * 6
+    wrong = sandbox.check(program.replace("x + n", "x").replace("items.pop()", "items[0]"), Tests(texts=(text,)))
+    assert wrong.parts == (True, False, False, False, True, True)
+    lost = Tests(texts=("assert Stack().nothing\ns = Stack()\ns.items = [7]\nassert s.items == [7]",))
+    assert sandbox.check(program, lost).parts == (False, False)
+
+
 def test_tests_that_assert_nothing_do_not_pass(sandbox: Sandbox) -> None:
     tests = Tests(texts=("for x in f(): assert x > 0",))
     assert sandbox.check("def f(): return []", tests).kind == "fail"
@@ -89,7 +144,7 @@ def test_exceptions_cross_as_the_nearest_of_pythons_own(sandbox: Sandbox) -> Non
     text = (
         "def kind(x):\n    try:\n        f(x)\n    except ValueError as error:\n        return str(error)\n"
         "    except Exception as error:\n        return type(error).__name__\n"
-        "assert kind(0) == 'mine'\nassert kind(1) == 'KeyError'\nassert kind(2) == '_Foreign'\nassert kind(3)"
+        "assert kind(0) == 'mine'\nassert kind(1) == 'KeyError'\nassert kind(2) == 'Foreign'\nassert kind(3)"
     )
     program = (
         "class Mine(ValueError): pass\nclass Strange(Exception): pass\n"
@@ -161,6 +216,15 @@ def test_one_set_of_tests_leaves_nothing_to_the_next(sandbox: Sandbox) -> None:
         assert sandbox.check("def f(x): return x", Tests(texts=("assert hash(f(7)) == 7",))).kind == "pass"
 
 
+def test_files_of_one_set_of_tests_are_not_there_for_the_next(bubblewrap: Backend) -> None:
+    write = "assert f(open('/tmp/colorsys.py', 'w').write('rgb_to_hls = lambda *a: 5'))\n"
+    write += "import os\nos.makedirs('/tmp/a/b')\nos.chmod('/tmp/a/b', 0)\nassert f(1) == 1"
+    with Sandbox(backend=bubblewrap, workers=1) as sandbox:
+        assert sandbox.check("def f(x): return x", Tests(texts=(write,))).kind == "pass"
+        text = "import os\nassert colorsys.rgb_to_hls(0.1, 0.2, 0.3) != f(5)\nassert os.listdir('/tmp') == []"
+        assert sandbox.check("def f(x): return x", Tests(texts=(text,))).kind == "pass"
+
+
 def test_what_a_program_prints_is_kept_and_bounded(sandbox: Sandbox) -> None:
     verdict = sandbox.check("print('loaded')\ndef double(x):\n    print('y' * 9000)\n    return 2 * x", DOUBLE)
     assert verdict.kind == "pass"
@@ -199,6 +263,22 @@ def test_a_program_runs_as_main_only_as_a_script(sandbox: Sandbox) -> None:
     assert sandbox.execute(program).stdout == "main P(x=4)\n"
     assert sandbox.check(program, DOUBLE).kind == "pass"
     assert sandbox.check(program, DOUBLE).printed == ""
+
+
+def test_an_event_loop_runs_without_a_network(sandbox: Sandbox) -> None:
+    program = (
+        "import asyncio\nasync def main():\n    await asyncio.sleep(0.01)\n    return 7\nprint(asyncio.run(main()))"
+    )
+    assert sandbox.execute(program).stdout == "7\n"
+
+
+def test_both_sides_of_a_fork_that_answer_are_right_only_where_the_answers_are(bubblewrap: Backend) -> None:
+    program = "import os\nos.fork()\ndef double(x): return 7 if os.getpid() > 1 else 4"
+    with Sandbox(backend=bubblewrap, workers=1, limits=Limits(processes=4, seconds=3)) as sandbox:
+        for _ in range(5):
+            verdict = sandbox.check(program, DOUBLE)
+            assert verdict.kind in ("fail", "timeout", "crash")
+            assert verdict.parts[1:] == (False,)
 
 
 def test_threads_are_allowed_and_processes_where_limits_say_so(bubblewrap: Backend) -> None:

@@ -40,7 +40,7 @@ def start_candidate(backend: Backend, limits: Limits) -> tuple[Process, socket.s
 
 def start_tester(backend: Backend) -> tuple[Process, socket.socket]:
     """Start a Python that waits for jobs, and the socket to hand them over. Raises OSError."""
-    names = ("codec", "comparing", "confine", "candidate", "tester")
+    names = ("codec", "asserts", "comparing", "confine", "raising", "candidate", "tester")
     calls = seccomp.program(processes=False, alone=backend.name == "landlock")
     return _start(backend, names, (calls, _confinement(backend, processes=True)), processes=True, piped=False)
 

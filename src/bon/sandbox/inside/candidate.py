@@ -51,23 +51,29 @@ def main(arguments: tuple[int, dict[str, int], Confinement | None]) -> None:
         send(channel, _raised(error))
     else:
         send(channel, ("returned", None))
+    kept: list[object] = []
     while True:
         try:
-            name, args, keywords = receive(channel)
+            name, args, keywords = receive(channel, kept)
         except (EOFError, OSError):
             os._exit(0)  # at once: there is nobody to see what it would still do
-        _answer(channel, module.__dict__, name, args, keywords)
+        try:
+            value = _called(module.__dict__, name, args, keywords)
+            sys.stdout.flush()  # what it printed is out before its process is ended
+            send(channel, ("returned", value), kept=kept)
+        except BaseException as error:  # noqa: BLE001  # sys.exit too
+            send(channel, _raised(error))
 
 
-def _answer(channel: int, names: dict[str, object], name: str, args: tuple[object, ...], keywords: dict) -> None:  # type: ignore[type-arg]
-    try:
-        if name not in names:
-            raise NameError(f"name {name!r} is not defined")
-        value = names[name](*args, **keywords)  # type: ignore[operator]
-        sys.stdout.flush()  # what it printed is out before its process is ended
-        send(channel, ("returned", value), opaque=True)
-    except BaseException as error:  # noqa: BLE001  # sys.exit too
-        send(channel, _raised(error))
+def _called(names: dict[str, object], name: object, args: tuple[object, ...], keywords: dict) -> object:  # type: ignore[type-arg]
+    """What a function of the program gives; with an object in place of a name, that object called, or a part of it."""
+    if name is None:
+        return getattr(*args)  # type: ignore[call-overload]
+    if not isinstance(name, str):
+        return name(*args, **keywords)  # type: ignore[operator]
+    if name not in names:
+        raise NameError(f"name {name!r} is not defined")
+    return names[name](*args, **keywords)  # type: ignore[operator]
 
 
 def _raised(error: BaseException) -> tuple[str, tuple[str, ...], str]:

@@ -2,8 +2,8 @@
 
 What crosses: None, bool, int, float, complex, str, bytes, list, tuple, set, frozenset, dict and range; of a subclass
 the plain value that it holds; of an iterator the items that are left in it, as an iterator. Of anything else that a
-program returns there arrives an `Opaque`. Nothing that arrives has behaviour of its own: of an object whose `__eq__`
-always says yes there comes something that equals nothing.
+program returns there arrives an `Opaque`, and where that goes back it is the object again. Nothing that arrives has
+behaviour of its own: of an object whose `__eq__` always says yes there comes something that equals nothing.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing takes as long to import as everything else together
-    from typing import Any
+    from collections.abc import Callable
+    from typing import Any, ClassVar
 
 __all__ = ["CodecError", "Opaque", "decode", "encode", "receive", "send"]
 
@@ -31,31 +32,47 @@ class CodecError(ValueError):
 class Opaque:
     """What stands for a value that cannot cross: it is as true as that said of itself, and equals only itself."""
 
-    def __init__(self, kind: str, truth: bool) -> None:
-        self.kind = kind
-        self.truth = truth
+    __slots__ = ("opaque_kind", "opaque_place", "opaque_truth")  # it takes no attribute that the value would not have
+    ask: ClassVar[Callable[[object], object] | None] = None
+    """How whoever has the value is asked: for what it gives when called, and for an attribute. Set where tests run."""
+
+    def __init__(self, kind: str, truth: bool, place: int) -> None:
+        self.opaque_kind = kind
+        self.opaque_truth = truth
+        self.opaque_place = place
+        """Where whoever has the value keeps it."""
 
     def __bool__(self) -> bool:
-        return self.truth
+        return self.opaque_truth
+
+    def __call__(self, *args: object, **keywords: object) -> object:
+        if Opaque.ask is None:
+            raise TypeError(f"{self!r} cannot be called")
+        return Opaque.ask((self, args, keywords))
+
+    def __getattr__(self, name: str) -> object:
+        if Opaque.ask is None or name.startswith("__"):  # what Python looks for by itself there is none of
+            raise AttributeError(f"{self!r} has no {name!r}")
+        return Opaque.ask((None, (self, name), {}))
 
     def __repr__(self) -> str:
-        return f"<an object of type {self.kind}>"
+        return f"<an object of type {self.opaque_kind}>"
 
 
-def encode(value: object, *, opaque: bool = False) -> bytes:
+def encode(value: object, *, kept: list[object] | None = None) -> bytes:
     """The bytes of a value. Raises `CodecError` for what cannot cross: too big, or too deep.
 
-    A value of another type cannot cross either; with `opaque` it does, as `Opaque`.
+    A value of another type cannot cross either; with a list to be `kept` in it does, as `Opaque`.
     """
-    encoder = _Encoder(opaque)
+    encoder = _Encoder(kept)
     encoder.put(value, DEPTH)
     return b"".join(encoder.pieces)
 
 
 class _Encoder:
-    def __init__(self, opaque: bool) -> None:
+    def __init__(self, kept: list[object] | None) -> None:
         self.pieces: list[bytes] = []
-        self.opaque = opaque
+        self.kept = kept
         self.size = 0
 
     def add(self, tag: bytes, body: bytes = b"", count: int | None = None) -> None:
@@ -94,8 +111,11 @@ class _Encoder:
                 return self.many(tag, list(kind.__iter__(value)), depth)  # type: ignore[arg-type]
         if hasattr(type(value), "__next__"):
             return self.iterator(value, depth)
-        if self.opaque:
-            return self.many(b"o", [type(value).__name__[:100], bool(value)], depth)
+        if isinstance(value, Opaque):
+            return self.many(b"k", [value.opaque_place], depth)
+        if self.kept is not None:
+            self.kept.append(value)
+            return self.many(b"o", [type(value).__name__[:100], bool(value), len(self.kept) - 1], depth)
         raise CodecError(f"a value of type {type(value).__name__} cannot cross the border of a sandbox")
 
     def many(self, tag: bytes, items: list[object], depth: int) -> None:
@@ -112,14 +132,17 @@ class _Encoder:
         self.pieces.insert(place, b"g" + count.to_bytes(4, "big"))
 
 
-def decode(data: bytes) -> Any:
-    """The value of some bytes, of whoever wrote them. Raises `CodecError` for bytes that are no value."""
-    decoder = _Decoder(data)
+def decode(data: bytes, kept: list[object] | None = None) -> Any:
+    """The value of some bytes, of whoever wrote them. Raises `CodecError` for bytes that are no value.
+
+    Of an `Opaque` that comes back there arrives what was `kept`.
+    """
+    decoder = _Decoder(data, kept or [])
     try:
         value = decoder.get(DEPTH)
     except CodecError:
         raise
-    except (ValueError, TypeError, OverflowError, MemoryError) as error:  # a set of lists, digits that are none
+    except (ValueError, TypeError, LookupError, OverflowError, MemoryError) as error:  # a set of lists, no digits
         raise CodecError(f"bytes that are no value: {error}") from None
     if decoder.place != len(data):
         raise CodecError("bytes that are no value: there are more than one value has")
@@ -127,8 +150,9 @@ def decode(data: bytes) -> Any:
 
 
 class _Decoder:
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, kept: list[object]) -> None:
         self.data = data
+        self.kept = kept
         self.place = 0
 
     def take(self, count: int) -> bytes:
@@ -163,27 +187,29 @@ class _Decoder:
             start, stop, step = items
             return range(start, stop, step)
         if tag == b"o":
-            kind, truth = items
-            return Opaque(str(kind), truth is True)
+            kind, truth, place = items
+            return Opaque(str(kind)[:100], truth is True, int(place))
+        if tag == b"k":
+            return self.kept[int(*items)]
         if tag in _BUILDERS:
             return _BUILDERS[tag](items)  # type: ignore[operator]
         raise CodecError(f"bytes that are no value: {tag!r} is no type")
 
 
-def send(fd: int, message: object, *, opaque: bool = False) -> None:
+def send(fd: int, message: object, *, kept: list[object] | None = None) -> None:
     """Write a message whole. Raises `CodecError` for what cannot cross, OSError where nobody listens."""
-    data = encode(message, opaque=opaque)
+    data = encode(message, kept=kept)
     left = memoryview(len(data).to_bytes(4, "big") + data)
     while left:
         left = left[os.write(fd, left) :]
 
 
-def receive(fd: int) -> Any:
+def receive(fd: int, kept: list[object] | None = None) -> Any:
     """Read a message whole. Raises EOFError where there is none, `CodecError` for bytes that are no message."""
     length = int.from_bytes(_read(fd, 4), "big")
     if length > LIMIT:
         raise CodecError(f"a message of {length:,} bytes; there are at most {LIMIT:,}")
-    return decode(_read(fd, length))
+    return decode(_read(fd, length), kept)
 
 
 def _read(fd: int, count: int) -> bytes:

@@ -8,6 +8,7 @@ import json
 __all__ = ["same", "shown"]
 
 _TOLERANCE = 1e-6
+_INF = float("inf")
 
 
 def _plain(value: object) -> object:
@@ -32,7 +33,8 @@ def _close(one: object, other: object) -> bool:
     if isinstance(one, bool) or isinstance(other, bool) or not isinstance(one, float | int):
         return type(one) is type(other) and one == other
     if isinstance(other, float | int) and float in (type(one), type(other)):
-        return one == other or abs(one - other) <= _TOLERANCE * max(1.0, abs(other))
+        # One way of writing holds of infinities and of what is no number: not that they are near anything.
+        return one == other or repr(one) == repr(other) or abs(one - other) <= _TOLERANCE * max(1.0, abs(other)) < _INF
     return one == other
 
 

@@ -1,13 +1,13 @@
 """Runs tests that call a program in another sandbox, and says of each assert whether it held: the only judge there is.
 
 One process waits for jobs and forks one child for each; the child runs the tests, and each function that they call and
-do not define is a stand-in that asks the program. What a stand-in returns is made of plain values alone.
+do not define is a stand-in that asks the program. What a stand-in returns is made of plain values alone, and of
+stand-ins for objects: their attributes and what they give when called are asked for in the same way.
 """
 
 from __future__ import annotations
 
 import array
-import ast
 import builtins
 import json
 import os
@@ -15,20 +15,20 @@ import reprlib
 import socket
 import sys
 
+from bon.sandbox.inside.asserts import cased, unknown
 from bon.sandbox.inside.candidate import limit
-from bon.sandbox.inside.codec import CodecError, decode, receive, send
+from bon.sandbox.inside.codec import CodecError, Opaque, decode, receive, send
 from bon.sandbox.inside.comparing import same, shown
 from bon.sandbox.inside.confine import Confinement, confine, filter_calls
+from bon.sandbox.inside.raising import Foreign, Gone, exception, said
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # whoever runs needs no more than the trees
+    import ast
 
 __all__ = ["main"]
 
-
-class _Gone(BaseException):
-    """The program's process has ended: no test can go on. Not an Exception, so that tests do not catch it."""
-
-
-class _Foreign(Exception):
-    """An exception of the program that has no class of its own here."""
+_TEMPORARY = "/tmp"  # noqa: S108  # the sandbox's own
 
 
 class _Remote:
@@ -51,26 +51,12 @@ class _Case:
         self.number = number
 
     def __enter__(self) -> None:
-        self.run.begun(self.number)
+        self.run.begin(self.number)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
         if error is not None:
             self.run.failed(self.number, error)
         return kind is not None and issubclass(kind, Exception)
-
-
-class _Cased(ast.NodeTransformer):
-    """Puts a `with __case__(number):` around every assert."""
-
-    def __init__(self, first: int) -> None:
-        self.texts: list[str] = []
-        self.first = first
-
-    def visit_Assert(self, node: ast.Assert) -> ast.AST:  # ast's own name
-        number = self.first + len(self.texts)
-        self.texts.append(_shown(node.test))
-        call = ast.Call(ast.Name("__case__", ast.Load()), [ast.Constant(number)], [])
-        return ast.copy_location(ast.With([ast.withitem(call)], [node]), node)
 
 
 class _Run:
@@ -84,10 +70,14 @@ class _Run:
         self.trouble = ""  # ours, not the program's
         self.memory = False
         self.last: object = None
+        self.calls = 0  # of the program, once it has loaded
+        self.begun = -1  # the assert that was reached last
+        self.raised: BaseException | None = None  # what the program raised last
 
     def ask(self, message: object) -> object:
         if self.gone:
-            raise _Gone
+            raise Gone
+        self.calls += 1
         try:
             send(self.channel, message)
         except CodecError as error:
@@ -105,21 +95,23 @@ class _Run:
         except (EOFError, OSError):
             self.leave()
         except (CodecError, ValueError, TypeError):  # the program wrote into the channel itself
-            raise _Foreign("the program answered with something that is no answer") from None
+            raise Foreign("the program answered with something that is no answer") from None
         self.memory = self.memory or "MemoryError" in names
-        raise _exception(names, str(says))
+        self.raised = exception(names, str(says))
+        raise self.raised
 
     def leave(self) -> None:
         self.gone = True
-        raise _Gone
+        raise Gone
 
-    def begun(self, number: int) -> None:
+    def begin(self, number: int) -> None:
+        self.begun = number
         if self.parts[number] is None:
             self.parts[number] = True
 
     def failed(self, number: int, error: BaseException) -> None:
         self.parts[number] = False
-        got = f"the last call gave {reprlib.repr(self.last)}" if type(error) is AssertionError else _said(error)
+        got = f"the last call gave {reprlib.repr(self.last)}" if type(error) is AssertionError else said(error)
         self.note(f"{self.texts[number]}: {got}")
 
     def note(self, reason: str) -> None:
@@ -130,27 +122,30 @@ class _Run:
         trees: list[tuple[ast.Module, int]] = []
         self.texts: list[str] = []
         for text in job["tests"]:  # type: ignore[attr-defined]
-            cased = _Cased(len(self.texts))
-            trees.append((ast.fix_missing_locations(cased.visit(ast.parse(text))), len(cased.texts)))
-            self.texts += cased.texts or ["the tests"]
-            self.parts += [None] * max(1, len(cased.texts))
+            tree, texts = cased(text, len(self.texts))
+            trees.append((tree, len(texts)))
+            self.texts += texts or ["the tests"]
+            self.parts += [None] * max(1, len(texts))
         if os.read(self.channel, 1) != b"+":
             self.trouble = "the sandbox of the program does not start"
             return
         try:
             self.ask(("functions", job["program"]))
-        except (Exception, _Gone) as error:  # noqa: BLE001  # whatever the program raised
+        except (Exception, Gone) as error:  # noqa: BLE001  # whatever the program raised
             self.parts = [False] * len(self.parts)
-            self.note(f"the program does not load: {_said(error)}")
+            self.note(f"the program does not load: {said(error)}")
             return
-        first = 0
+        first = self.calls = 0
         for tree, count in trees:
             self.one(tree, first, count, job)
             first += max(1, count)
+        if not self.calls and not self.trouble:
+            self.trouble = "the tests call nothing of the program"
 
     def one(self, tree: ast.Module, first: int, count: int, job: dict[str, object]) -> None:
         end = first + max(1, count)
         names = self.names(tree, job)
+        calls = self.calls
         try:
             exec(compile(tree, "<tests>", "exec"), names)  # noqa: S102  # what all of this is for
             test, entry = names.get(str(job["check"])), str(job["entry_point"])
@@ -158,15 +153,25 @@ class _Run:
                 # A function of the program may have the name of its test: inside the test the name means the program's.
                 names.update({name: _Remote(self, name) for name in (str(job["check"]), entry)})
                 test(names[entry])
-        except (Exception, _Gone, SystemExit) as error:  # noqa: BLE001  # outside an assert: what follows was not run
-            self.note(f"the tests stopped: {_said(error)}")
-            self.parts[first:end] = [bool(part) for part in self.parts[first:end]]
+        except (Exception, Gone, SystemExit) as error:  # noqa: BLE001  # outside an assert: what follows was not run
+            self.stop(error, first, end)
         else:
-            if not count:
+            if not count and calls == self.calls:
+                self.trouble = self.trouble or "tests without an assert call nothing of the program"
+            elif not count:
                 self.parts[first] = True
             elif all(part is None for part in self.parts[first:end]):
                 self.note("the tests came to their end without a single assert")
                 self.parts[first:end] = [False] * count
+
+    def stop(self, error: BaseException, first: int, end: int) -> None:
+        """Tests that end early do not pass: not what they did not reach, and not the last that they did."""
+        if isinstance(error, ImportError) and error is not self.raised:
+            self.trouble = self.trouble or f"the tests cannot be run: {said(error)}"
+        self.note(f"the tests stopped: {said(error)}")
+        self.parts[first:end] = [bool(part) for part in self.parts[first:end]]
+        if all(self.parts[first:end]):
+            self.parts[self.begun] = False  # it would have been run again, as in a loop, or others after it
 
     def names(self, tree: ast.Module, job: dict[str, object]) -> dict[str, object]:
         """The names that tests see: what the prompt defines whole, modules, helpers, and stand-ins for the rest."""
@@ -176,77 +181,29 @@ class _Run:
         entry = str(job["entry_point"])
         if entry:
             names[entry] = _Remote(self, entry)
-        nodes = list(ast.walk(tree))
-        made = {node.id for node in nodes if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)}
-        made |= {node.arg for node in nodes if isinstance(node, ast.arg)}
-        made |= {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.ClassDef)}
-        made |= {
-            a.asname or a.name.partition(".")[0]
-            for n in nodes
-            if isinstance(n, ast.Import | ast.ImportFrom)
-            for a in n.names
-        }
-        for node in nodes:
-            if isinstance(node, ast.Name) and not (node.id in names or node.id in made or hasattr(builtins, node.id)):
-                known = node.id in sys.stdlib_module_names
-                names[node.id] = __import__(node.id) if known else _Remote(self, node.id)
+        for name in unknown(tree):
+            if name not in names and not hasattr(builtins, name):
+                names[name] = __import__(name) if name in sys.stdlib_module_names else _Remote(self, name)
         return names
-
-
-def _shown(test: ast.expr) -> str:
-    """A test as people would write it: comparisons that are calls of ours as ==."""
-    if isinstance(test, ast.Call) and isinstance(test.func, ast.Name) and test.func.id in ("__same__", "__shown__"):
-        value, wanted = test.args
-        said = (
-            str(wanted.value)
-            if test.func.id == "__shown__" and isinstance(wanted, ast.Constant)
-            else ast.unparse(wanted)
-        )
-        return f"{ast.unparse(value)} == {said}"
-    return ast.unparse(test)
-
-
-def _exception(names: list[str], says: str) -> Exception:
-    """The nearest exception of Python's own. Those that end loops in silence would hide asserts: they are foreign."""
-    for name in names:
-        found = getattr(builtins, name, None)
-        if isinstance(found, type) and issubclass(found, Exception) and found is not Exception:
-            if issubclass(found, StopIteration | StopAsyncIteration):
-                break
-            try:
-                return found(says)
-            except TypeError:  # UnicodeDecodeError wants more than a text
-                continue
-    return _Foreign(f"{names[0] if names else 'an exception'}: {says}")
-
-
-def _said(error: BaseException) -> str:
-    if isinstance(error, _Gone):
-        return "the program's process has ended"
-    name = "" if isinstance(error, _Foreign) else type(error).__name__
-    try:
-        says = str(error)[:300]
-    except Exception:  # noqa: BLE001
-        says = ""
-    return f"{name}: {says}" if name and says else name or says
 
 
 def _child(job_data: bytes, channel: int, report: int) -> None:
     job: dict[str, object] = decode(job_data)
     limit(job["limits"])  # type: ignore[arg-type]
     run = _Run(channel)
+    Opaque.ask = run.ask
     try:
         run.judge(job)
     except BaseException as error:  # noqa: BLE001  # tests that are no Python, or that ran out of memory
-        run.trouble = run.trouble or f"the tests cannot be run: {_said(error)}"
-    said = {
+        run.trouble = run.trouble or f"the tests cannot be run: {said(error)}"
+    found = {
         "parts": run.parts,
         "reason": run.reason,
         "gone": run.gone,
         "memory": run.memory,
         "trouble": run.trouble,
     }
-    left = memoryview(json.dumps(said).encode())
+    left = memoryview(json.dumps(found).encode())
     while left:
         left = left[os.write(report, left) :]
 
@@ -283,6 +240,21 @@ def main(arguments: tuple[int, bytes, Confinement | None]) -> None:
         for fd in fds:
             os.close(fd)
         os.waitpid(child, 0)
+        if not (confinement or _swept()):
+            return
+
+
+def _swept() -> bool:
+    """Whether no file is left for the next tests to find; confined by Landlock, tests write none."""
+    if os.listdir(_TEMPORARY):  # noqa: PTH208  # pathlib is slow
+        for folder, folders, files in os.walk(_TEMPORARY, topdown=False):
+            for names, remove in ((files, os.unlink), (folders, os.rmdir)):
+                for name in names:
+                    try:
+                        remove(f"{folder}/{name}")
+                    except OSError:
+                        continue
+    return not os.listdir(_TEMPORARY)  # noqa: PTH208
 
 
 def _fds(control: socket.socket) -> tuple[bytes, list[int]]:
