@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
-from itertools import takewhile
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -19,13 +18,12 @@ import msgspec
 
 from bon.errors import ModelError, StoreError, UsageError
 from bon.store.appending import append
-from bon.store.jsonl import read_jsonl, write_atomic
-from bon.store.plain import canonical
 from bon.train import checkpoints
 from bon.train.files import owned
 from bon.train.order import learning_rate, passes, rows_of, seed_of, steps_an_epoch, steps_in_all
 from bon.train.place import Place, libraries
 from bon.train.recipe import Done, Recipe, Step, Task
+from bon.train.resuming import cut_after, moments, refill, require_same, restore
 
 __all__ = ["METRICS", "fit"]
 
@@ -252,67 +250,30 @@ class _Run(Generic[R]):
                 self.folder,
                 state.step,
                 {"training": asdict(state), "identity": self.identity},
-                {checkpoints.WEIGHTS: self.trained, checkpoints.OPTIMIZER: self._moments()},
+                {checkpoints.WEIGHTS: self.trained, checkpoints.OPTIMIZER: moments(self.optimizer, self.trained)},
                 best=best,
             )
         self.place.wait()
-
-    def _moments(self) -> dict[str, Any]:
-        """The optimiser's tensors, by what they are and the weight they are of."""
-        names = list(self.trained)
-        state = self.optimizer.state_dict()["state"]
-        return {f"{kind}.{names[place]}": tensor for place, kinds in state.items() for kind, tensor in kinds.items()}
 
     def _resumed(self) -> bool:
         """Whether the folder has a checkpoint, which it then goes on from."""
         self.kept = checkpoints.latest(self.folder)
         if self.kept is not None:
-            _require_same(self.kept.state["identity"], self.identity, self.folder)
+            require_same(self.kept.state["identity"], self.identity, self.folder)
             self.state = msgspec.convert(self.kept.state["training"], _State)
             self._load(checkpoints.WEIGHTS)
-            moments: dict[int, dict[str, Any]] = {}
-            places = {name: place for place, name in enumerate(self.trained)}
-            for key, tensor in self.kept.tensors(checkpoints.OPTIMIZER).items():
-                kind, _, name = key.partition(".")
-                moments.setdefault(places[name], {})[kind] = tensor
-            self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
+            restore(self.optimizer, self.trained, self.kept.tensors(checkpoints.OPTIMIZER))
         if self.place.first and (self.folder / METRICS).exists():
-            _cut(self.folder / METRICS, self.state.step if self.kept else -1)
+            cut_after(self.folder / METRICS, self.state.step if self.kept else -1)
         self.place.wait()
         return self.kept is not None
 
     def _load(self, name: str) -> None:
         """The weights of a file of the checkpoint, into the model."""
-        import torch
-
         kept = self.kept if self.place.first else checkpoints.latest(self.folder)  # which the first one has written
         if kept is None:
             raise StoreError(f"the checkpoint in {str(self.folder)!r} has gone while it was trained from: run it again")
-        with torch.no_grad():
-            for key, tensor in kept.tensors(name).items():
-                self.trained[key].copy_(tensor)
-
-
-def _cut(path: Path, step: int) -> None:
-    """Take away what was recorded after a step: those steps are made again."""
-    rows = (row for _, row in read_jsonl(path, tolerate_truncated_tail=True))
-    write_atomic(path, [msgspec.json.encode(row) for row in takewhile(lambda row: row["step"] <= step, rows)])
-
-
-def _require_same(old: Mapping[str, Any], new: Mapping[str, Any], folder: Path) -> None:
-    now = msgspec.json.decode(canonical(new))
-    differ = [name for name in {**old, **now} if old.get(name) != now.get(name)]
-    if differ:
-        shown = "; ".join(f"{name} was {_short(old.get(name))}, is now {_short(now.get(name))}" for name in differ)
-        raise UsageError(
-            f"{str(folder)!r} holds another training, which cannot be continued so: {shown}. Name another output, or "
-            "take that folder away"
-        )
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:60]}..."
+        refill(self.trained, kept.tensors(name))
 
 
 def _unheard(step: Step) -> None:
