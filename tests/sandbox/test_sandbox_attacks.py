@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -87,6 +89,32 @@ def test_no_attack_passes_as_an_ordinary_user(backend: Backend) -> None:
     assert not wrong
     assert {name for name, (_, _, after) in found.items() if after != "pass"} == set()
     assert not owned_by(USER)
+
+
+def test_beside_a_python_in_a_home_nothing_of_the_home_is_seen(backend: Backend) -> None:
+    """Where Python was installed into a home, as with --prefix=$HOME, the home is not opened with it."""
+    asked = [str(backend.python), "-c", "import sysconfig; print(sysconfig.get_path('stdlib'))"]
+    library = Path(subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip())
+    if not library.is_relative_to("/usr"):
+        pytest.skip(f"needs a Python whose library is in /usr, not {library}")
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:  # /tmp is another one inside
+        home = Path(folder)
+        home.chmod(0o755)
+        for name in ("bin", "lib", "lib/private"):
+            (home / name).mkdir()
+        python = home / "bin" / backend.python.name
+        shutil.copy(backend.python, python)
+        (home / "lib" / library.name).symlink_to(library)
+        (home / "secret").write_text("canary")
+        (home / "secret").chmod(0o644)
+        program = (
+            f"import sys, json\nprint(sys.executable, json.dumps(1))\nprint(open({str(home / 'secret')!r}).read())"
+        )
+        with Sandbox(backend=Backend(backend.name, python), limits=LIMITS, workers=1) as sandbox:
+            output = sandbox.execute(program)
+    assert output.stdout == f"{python} 1\n"
+    assert output.kind == "fail"
+    assert output.reason.startswith(("FileNotFoundError", "PermissionError"))
 
 
 def gone(descendants: Callable[[], list[int]], before: list[int]) -> list[int]:

@@ -10,7 +10,7 @@ import os
 import shutil
 from pathlib import Path
 
-__all__ = ["NOBODY", "TEMPORARY", "environment", "prefix", "unprivileged"]
+__all__ = ["NOBODY", "TEMPORARY", "environment", "files_of", "prefix", "unprivileged"]
 
 NOBODY = 65534
 """The user and group that a sandbox runs as where we are root."""
@@ -36,6 +36,14 @@ def environment() -> dict[str, str]:
     return {**shared, "PYTHONHASHSEED": "0", "MALLOC_ARENA_MAX": "1"}
 
 
+def files_of(python: Path) -> list[Path]:
+    """What a Python outside /usr needs: itself and its libraries, and not what else lies there, as in one's home."""
+    home = python.parent.parent
+    if python.is_relative_to("/usr"):
+        return []
+    return [python, *(path for path in (home / "lib", home / "lib64") if path.is_dir())]
+
+
 def prefix(python: Path, *, filter_fd: int) -> list[str]:
     """The command line up to the Python that it confines. `filter_fd` is read to its end for the filter of calls."""
     command = [*unprivileged(), shutil.which("bwrap") or "bwrap"]
@@ -49,9 +57,8 @@ def prefix(python: Path, *, filter_fd: int) -> list[str]:
             command += ["--symlink", str(path.readlink()), str(path)]
         elif path.is_dir():
             command += ["--ro-bind", str(path), str(path)]
-    home = python.parent.parent
-    if not home.is_relative_to("/usr"):
-        command += ["--ro-bind", str(home), str(home)]
+    for path in files_of(python):
+        command += ["--ro-bind", str(path), str(path)]
     for device in ("/dev/null", "/dev/urandom"):
         command += ["--dev-bind", device, device]
     command += ["--size", str(TEMPORARY), "--perms", "1777", "--tmpfs", "/tmp", "--remount-ro", "/", "--chdir", "/tmp"]  # noqa: S108

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from bon.sandbox.bubblewrap import files_of
+
 __all__ = ["readable"]
 
 _SYSTEM = ("/usr", "/bin", "/lib", "/lib64", "/dev/null", "/dev/urandom")
@@ -14,5 +16,4 @@ _SYSTEM = ("/usr", "/bin", "/lib", "/lib64", "/dev/null", "/dev/urandom")
 
 def readable(python: Path) -> list[str]:
     """The folders and files that a confined Python needs to run its standard library."""
-    home = python.parent.parent
-    return [path for path in (*_SYSTEM, str(home)) if Path(path).exists()]
+    return [path for path in (*_SYSTEM, *map(str, files_of(python))) if Path(path).exists()]

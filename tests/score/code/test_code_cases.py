@@ -8,6 +8,7 @@ import pytest
 
 from bon.errors import DataError
 from bon.sandbox import Tests
+from bon.sandbox.inside.comparing import same
 from bon.score.code.cases import Script, cases_of, same_text
 from bon.score.code.doctests import examples_of
 from bon.score.code.programs import helpers, program_of
@@ -203,3 +204,31 @@ def test_lines_with_a_call_and_its_value_are_tests(line: str) -> None:
 @pytest.mark.parametrize("text", ["Write f(x).", "f(x) is the double of x", "def f(x): return 1", "off(2) == 4", "f(2"])
 def test_prose_is_no_example(text: str) -> None:
     assert examples_of(prompt(text, entry_point="f")) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted", "right"),
+    [
+        (1.0000001, 1.0, True),
+        (1.00001, 1.0, False),
+        (1e12 + 1, 1e12, True),
+        ((1, {"a": (2,)}), [1, {"a": [2]}], True),
+        ({1: "x"}, {"1": "x"}, True),
+        (1, True, False),
+        (2.0, 2, True),
+        ("2", 2, False),
+        (5.0, float("inf"), False),
+        (float("-inf"), float("inf"), False),
+        (float("inf"), float("inf"), True),
+        (1e308, float("inf"), False),
+        (float("inf"), 1e308, False),
+        (float("nan"), float("nan"), True),
+        (5.0, float("nan"), False),
+        (float("nan"), 5.0, False),
+        ([1], [1, 2], False),
+        (None, 0, False),
+        ({1, 2}, [1, 2], False),
+    ],
+)
+def test_a_result_is_held_against_what_json_says(value: object, wanted: object, right: bool) -> None:
+    assert same(value, wanted) is right
