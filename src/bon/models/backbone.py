@@ -44,6 +44,12 @@ class Backbone:
     causal: bool
     """Whether a position sees only those before it: then rows may share what they begin with."""
 
+    @property
+    def width(self) -> int:
+        """How many numbers a hidden state has."""
+        config = self.model.config.get_text_config()
+        return int(getattr(config, "word_embed_proj_dim", None) or config.hidden_size)  # OPT projects its last states
+
 
 def load_backbone(
     source: str | Path,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from bon.errors import UsageError
+from bon.errors import ModelError, UsageError
 from bon.models.backbone import Backbone
 from bon.models.batches import in_chunks, packed, shared_lengths
 from bon.models.prefixes import Memory, Past, read_on
@@ -67,12 +67,18 @@ class Reader:
         """One tensor a row, in their order: float32 on the CPU, `(len(at), H)`.
 
         Raises UsageError for a row without tokens or longer than the model's context, and for a position that is not
-        in its row.
+        in its row; ModelError for a token that the model does not have.
         """
         import torch
 
+        words = self._backbone.model.get_input_embeddings().weight.shape[0]
         for row in rows:
             _check(row, self._limit)
+            if max(row.ids) >= words:
+                raise ModelError(
+                    f"the tokenizer of {self._backbone.name!r} makes the token {max(row.ids)}, and the model has "
+                    f"{words}: it is another model's; put the one beside the weights that was published with them"
+                )
         keys = [(row.ids, None if self._backbone.causal else row.types) for row in rows]
         ats: dict[tuple[Ids, Ids | None], set[int]] = {}
         for key, row in zip(keys, rows, strict=True):

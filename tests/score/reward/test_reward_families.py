@@ -169,6 +169,23 @@ async def test_value_heads_under_other_names(tmp_path: Path, root: str) -> None:
     assert values(await scored(folder)) == pytest.approx(expected, abs=CLOSE)
 
 
+async def test_athene_is_read_at_its_own_token_after_the_chat(tmp_path: Path) -> None:
+    model, head = llama(), linear(1, 32, bias=False)
+    tokenizer = tokenizer_of(
+        LLAMA3, template=LLAMA3_TEMPLATE, bos="<|begin_of_text|>", pad="[PAD]", eos_token="<|eot_id|>"
+    )
+    tokenizer.cls_token = "<|reserved_special_token_1|>"
+    config = stated(model, "CustomAutoModelForSequenceClassification")
+    folder = save(tmp_path, prefixed(model, "model.") | {"v_head.weight": head.weight}, config, tokenizer)
+    with pytest.raises(bon.errors.ModelError, match=r"makes the token (\d+), and the model has \1:"):
+        await scored(folder)  # a token that was added and never trained
+    tokenizer.cls_token = "<|start_header_id|>"  # as good as any: it stands after the chat, where none is
+    tokenizer.save_pretrained(str(folder))
+    ids = [[*encoded(tokenizer, llama3_text(a)), 1] for a in ANSWERS]
+    expected = [float(head(states_of(model, row)[-1])) for row in ids]
+    assert values(await scored(folder)) == pytest.approx(expected, abs=CLOSE)
+
+
 @pytest.mark.parametrize(
     ("root", "architecture"), [("score", "INFORMForSequenceClassification"), ("v_head.summary", "GRewardModel")]
 )
@@ -267,7 +284,7 @@ async def test_a_head_of_several_outputs_is_never_taken_for_one(tmp_path: Path) 
 class Gate(nn.Module):
     """The gate of ArmoRM and QRM, as their files have it."""
 
-    def __init__(self, outputs: int, *, normalised: bool) -> None:
+    def __init__(self, outputs: int, *, normalised: bool, dropout: bool = False) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         width = 32
@@ -279,7 +296,7 @@ class Gate(nn.Module):
                 norm.running_mean, norm.running_var = torch.randn(16), torch.rand(16) + 0.5
                 nn.init.normal_(norm.weight, mean=1.0)
                 nn.init.normal_(norm.bias)
-                layers += [nn.ReLU(), norm]
+                layers += [nn.ReLU(), norm, *([nn.Dropout(0.2)] if dropout and number < 2 else [])]
             width = 16
         layers.append(linear(outputs, width, seed=13))
         self.layers = nn.ModuleList(layers)
@@ -294,8 +311,10 @@ class Gate(nn.Module):
         return functional.softmax(x / 10, dim=1) * self.logit_scale[0]
 
 
-def gate_at(tokenizer: Any, ids: list[int]) -> int:
-    pattern = encoded(tokenizer, "<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n")
+def gate_at(
+    tokenizer: Any, ids: list[int], header: str = "<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n"
+) -> int:
+    pattern = encoded(tokenizer, header)
     return max(i for i in range(len(ids)) if ids[i : i + len(pattern)] == pattern)
 
 
@@ -355,6 +374,41 @@ async def test_qrm(tmp_path: Path) -> None:
         expected = torch.sum(gate(states[gate_at(tokenizer, ids)][None]) * expectation, dim=1)
         assert score.value == pytest.approx(float(expected), abs=CLOSE)
         assert list(score.parts.values()) == pytest.approx(expectation[0].tolist(), abs=CLOSE)
+
+
+async def test_qrm_on_gemma_2_has_five_objectives_and_dropout_in_its_gate(tmp_path: Path) -> None:
+    model, tokenizer, text, _ = decoder("gemma2")
+    head, gate = linear(5 * 19, 32, bias=False), Gate(5, normalised=True, dropout=True).eval()
+    tensors = {f"gating.{name}": tensor for name, tensor in gate.state_dict().items()}
+    linears = {"gating.layers.0.weight", "gating.layers.4.weight", "gating.layers.8.weight", "gating.layers.11.weight"}
+    norms = {f"gating.layers.{i}.running_mean" for i in (2, 6, 10)}
+    assert linears | norms | {"gating.layers.11.bias"} <= set(tensors)  # as the published index names them
+    tensors |= {"regression_layer.weight": head.weight}
+    config = stated(model, "Gemma2ForSequenceClassification", gating_temperature=10)
+    folder = save(tmp_path, prefixed(model, "model.") | tensors, config, tokenizer)
+    for answer, score in zip(ANSWERS, await scored(folder), strict=True):
+        ids = encoded(tokenizer, text(answer))
+        states = states_of(model, ids)
+        prompt = gate_at(tokenizer, ids, "<end_of_turn>\n<start_of_turn>model\n")
+        rewards = head(states[-1:]).reshape(-1, 5, 19).mean(dim=2)
+        assert score.value == pytest.approx(float((gate(states[prompt][None]) * rewards).sum()), abs=CLOSE)
+        assert list(score.parts) == list(OBJECTIVES[:5])
+
+
+async def test_urm(tmp_path: Path) -> None:
+    model, tokenizer, head = llama(), llama3(), linear(10, 32, bias=False)
+    gate = nn.Sequential(linear(32, 32), nn.SELU(), linear(32, 32, seed=2), nn.SELU(), linear(5, 32, seed=3))
+    tensors = {f"weights.fc.{name}": tensor for name, tensor in gate.state_dict().items()}
+    assert {"weights.fc.0.weight", "weights.fc.2.bias", "weights.fc.4.weight"} <= set(tensors)
+    tensors["score.weight"] = head.weight
+    config = stated(model, "LlamaForSequenceClassificationWithNormal_Weights", num_labels=10)
+    folder = save(tmp_path, prefixed(model, "model.") | tensors, config, tokenizer)
+    for answer, score in zip(ANSWERS, await scored(folder), strict=True):
+        state = states_of(model, encoded(tokenizer, llama3_text(answer)))[-1]
+        outputs = head(state)
+        means = torch.stack([outputs[0], outputs[2], outputs[4], outputs[6], outputs[8]])
+        assert score.value == pytest.approx(float((gate(state) * means).sum()), abs=CLOSE)
+        assert score.parts == pytest.approx(dict(zip(OBJECTIVES[:5], means.tolist(), strict=True)), abs=CLOSE)
 
 
 def ldl_heads() -> tuple[Any, Any]:

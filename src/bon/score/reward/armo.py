@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from bon.score.reward.encoding import answered
 from bon.score.reward.family import Checkpoint, Family, Judge, Options, Verdict
-from bon.score.reward.gating import gate, gate_position, objectives_of
-from bon.score.reward.layers import linear, part_of, taken
+from bon.score.reward.gating import gate_of, gate_position, objectives_of
+from bon.score.reward.layers import fitted, linear, part_of, taken
 from bon.score.reward.limits import limit_of, tokenizer_of
 from bon.types import Message
 
@@ -33,9 +33,10 @@ def _load(checkpoint: Checkpoint, options: Options) -> Judge:
     head = taken(checkpoint.weights, names | {"regression_layer.weight", "reward_transform_matrix"})
     backbone = load_backbone(checkpoint.source, heads=names, **options.loading)
     tokenizer = tokenizer_of(backbone, options)
-    temperature = float(checkpoint.config.get("gating_temperature", 10))
+    fitted(head, ["regression_layer"], size=backbone.width)
     objectives = objectives_of(int(head["regression_layer.weight"].shape[0]))
-    gating = {name: tensor for name, tensor in head.items() if name.startswith("gating.")}
+    temperature = float(checkpoint.config.get("gating_temperature", 10))
+    gate = gate_of(head, size=backbone.width, count=len(objectives), temperature=temperature)
 
     def encode(messages: Sequence[Message], answers: Sequence[str]) -> Row:
         ids = answered(tokenizer, messages, answers[0])
@@ -44,7 +45,7 @@ def _load(checkpoint: Checkpoint, options: Options) -> Judge:
     def judge(states: torch.Tensor) -> Verdict:
         prompt, answer = states
         rewards = linear(head, "regression_layer", answer)
-        weights = gate(gating, prompt, temperature=temperature, normalised=False)
+        weights = gate(prompt)
         value = (weights * (rewards @ head["reward_transform_matrix"])).sum()
         return Verdict(value=float(value), parts=dict(zip(objectives, rewards.tolist(), strict=True)))
 

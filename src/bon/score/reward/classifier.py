@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from bon.errors import ModelError
 from bon.score.reward.encoding import answered, last_real
 from bon.score.reward.family import Checkpoint, Family, Judge, Options, Verdict
-from bon.score.reward.layers import chain, outputs_of, part_of, picked, taken
+from bon.score.reward.layers import chain, fitted, layers_of, outputs_of, part_of, picked, taken
 from bon.score.reward.limits import limit_of, tokenizer_of
 from bon.types import Message
 
@@ -62,11 +62,15 @@ def _load(checkpoint: Checkpoint, options: Options) -> Judge:
     index, labels = picked(outputs_of(head, root), checkpoint.config, options.output, source=checkpoint.source)
     heads = names | _unused(checkpoint)
     backbone = load_backbone(checkpoint.source, config=_config(checkpoint), heads=heads, **options.loading)
+    fitted(head, layers_of(head, root), size=backbone.width)
     tokenizer = tokenizer_of(backbone, options)
     pad = checkpoint.config.get("pad_token_id")
+    mark = tokenizer.cls_token_id if root == "v_head" else None
 
     def encode(messages: Sequence[Message], answers: Sequence[str]) -> Row:
         ids = answered(tokenizer, messages, answers[0])
+        if mark is not None:  # Athene's: read at a token of its own, put after the chat
+            return Row(ids=(*ids, mark), at=(len(ids),))
         return Row(ids=ids, at=(last_real(ids, pad),))
 
     def judge(states: torch.Tensor) -> Verdict:
@@ -93,9 +97,11 @@ CLASSIFIER = Family(
     source=(
         "transformers 5.23 modeling_layers.py (GenericForSequenceClassification); allenai/reward-bench 05a9005e "
         "rewardbench/models/grm.py, inform.py, openbmb.py, openassistant.py; vllm-project/vllm 002b4cf8 "
-        "vllm/model_executor/models/qwen2_rm.py (Qwen2ForRewardModel)"
+        "vllm/model_executor/models/qwen2_rm.py (Qwen2ForRewardModel); the card of "
+        "Nexusflow/Athene-RM-8B (its CLS token)"
     ),
     fits=_fits,
     load=_load,
+    reads=("output", "template"),
 )
 """`r = W h` at the last token that is no padding; deeper heads have ReLU between their layers."""

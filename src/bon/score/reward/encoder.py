@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bon.score.reward.encoding import conversation, plain, spells_special
 from bon.score.reward.family import Checkpoint, Family, Judge, Options, Verdict
-from bon.score.reward.layers import activation, linear, part_of, picked, taken
+from bon.score.reward.layers import activation, fitted, linear, outputs_of, part_of, picked, taken
 from bon.score.reward.limits import limit_of
 from bon.types import Message, text_of
 
@@ -71,20 +71,26 @@ class _Shape:
     forward: Callable[[Head, torch.Tensor, Mapping[str, Any]], torch.Tensor]
     roots: tuple[str, ...]
     """Where the head's tensors lie."""
+    layers: tuple[str, ...]
+    """Its linear layers, in their order."""
 
 
-_ROBERTA = _Shape(forward=_roberta, roots=("classifier",))
+_OUT = ("classifier.dense", "classifier.out_proj")
+_DEBERTA = _Shape(forward=_deberta, roots=("pooler", "classifier"), layers=("pooler.dense", "classifier"))
+_ROBERTA = _Shape(forward=_roberta, roots=("classifier",), layers=_OUT)
 _SHAPES: Mapping[str, _Shape] = MappingProxyType(
     {
-        "deberta": _Shape(forward=_deberta, roots=("pooler", "classifier")),
-        "deberta-v2": _Shape(forward=_deberta, roots=("pooler", "classifier")),
-        "bert": _Shape(forward=_bert, roots=("classifier", "bert.pooler")),
+        "deberta": _DEBERTA,
+        "deberta-v2": _DEBERTA,
+        "bert": _Shape(forward=_bert, roots=("classifier", "bert.pooler"), layers=("bert.pooler.dense", "classifier")),
         "roberta": _ROBERTA,
         "xlm-roberta": _ROBERTA,
         "camembert": _ROBERTA,
-        "electra": _Shape(forward=_electra, roots=("classifier",)),
-        "distilbert": _Shape(forward=_distilbert, roots=("pre_classifier", "classifier")),
-        "modernbert": _Shape(forward=_modernbert, roots=("head", "classifier")),
+        "electra": _Shape(forward=_electra, roots=("classifier",), layers=_OUT),
+        "distilbert": _Shape(
+            forward=_distilbert, roots=("pre_classifier", "classifier"), layers=("pre_classifier", "classifier")
+        ),
+        "modernbert": _Shape(forward=_modernbert, roots=("head", "classifier"), layers=("head.dense", "classifier")),
     }
 )
 """By `model_type`: what lies on top of the first token."""
@@ -119,9 +125,9 @@ def _load(checkpoint: Checkpoint, options: Options) -> Judge:
     shape = _SHAPES[str(config["model_type"])]
     names = part_of(checkpoint.names, *shape.roots)
     head = taken(checkpoint.weights, names)
-    last = "classifier.out_proj" if "classifier.out_proj.weight" in head else "classifier"
-    index, labels = picked(int(head[f"{last}.weight"].shape[0]), config, options.output, source=checkpoint.source)
+    index, labels = picked(outputs_of(head, shape.layers[-1]), config, options.output, source=checkpoint.source)
     backbone = load_backbone(checkpoint.source, heads=names, **options.loading)
+    fitted(head, shape.layers, size=backbone.width)
     everywhere = config.get("classifier_pooling") == "mean"
 
     def encode(messages: Sequence[Message], answers: Sequence[str]) -> Row:
@@ -143,5 +149,6 @@ ENCODER = Family(
     ),
     fits=_fits,
     load=_load,
+    reads=("output",),
 )
 """The architecture's own classification head at the first token of the pair."""

@@ -19,11 +19,13 @@ from bon.score.reward.own import OWN
 from bon.score.reward.pairrm import PAIRRM
 from bon.score.reward.qrm import QRM
 from bon.score.reward.reranker import RERANKER, YESNO
+from bon.score.reward.urm import URM
 
 __all__ = ["FAMILIES", "checkpoint_of", "family_of", "named_family"]
 
 FAMILIES: Mapping[str, Family] = {
-    family.name: family for family in (OWN, LDL, QRM, ARMO, INTERNLM2, PAIRRM, ENCODER, CLASSIFIER, RERANKER, YESNO)
+    family.name: family
+    for family in (OWN, LDL, QRM, URM, ARMO, INTERNLM2, PAIRRM, ENCODER, CLASSIFIER, RERANKER, YESNO)
 }
 """By name, in the order in which they are tried."""
 

@@ -109,4 +109,6 @@ class Family:
     """Where its formula was read: repository, file, version."""
     fits: Callable[[Checkpoint], bool]
     load: Callable[[Checkpoint, Options], Judge]
+    reads: tuple[str, ...] = ("template",)
+    """Which of the options output, template and instruct it heeds."""
     pairwise: bool = False

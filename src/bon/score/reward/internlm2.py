@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from bon.errors import ModelError
 from bon.score.reward.encoding import answered
 from bon.score.reward.family import Checkpoint, Family, Judge, Options, Verdict
-from bon.score.reward.layers import linear, part_of, taken
+from bon.score.reward.layers import fitted, linear, part_of, taken
 from bon.score.reward.limits import limit_of, tokenizer_of
 from bon.types import Message
 
@@ -88,6 +88,7 @@ def _load(checkpoint: Checkpoint, options: Options) -> Judge:
         heads=names,
         **options.loading,
     )
+    fitted(head, ["v_head"], size=backbone.width)
     tokenizer = tokenizer_of(backbone, options)
 
     def encode(messages: Sequence[Message], answers: Sequence[str]) -> Row:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from bon.errors import ModelError
 from bon.score.reward.encoding import answered
 from bon.score.reward.family import Checkpoint, Family, Judge, Options, Verdict
-from bon.score.reward.layers import chain, part_of
+from bon.score.reward.layers import chain, fitted, layers_of, part_of
 from bon.score.reward.limits import limit_of, tokenizer_of
 from bon.types import Message
 
@@ -42,6 +42,8 @@ def _load(checkpoint: Checkpoint, options: Options) -> Judge:
     head = {name: tensor for root in _HEADS for name, tensor in _head(checkpoint.folder, root).items()}
     names = part_of(checkpoint.names, *_HEADS)
     backbone = load_backbone(checkpoint.source, heads=names, **options.loading)
+    for root in _HEADS:
+        fitted(head, layers_of(head, f"{root}.network"), size=backbone.width)
     tokenizer = tokenizer_of(backbone, options)
     temperature = float(checkpoint.config.get("temperature", 1.0))
     softmax = bool(checkpoint.config.get("softmax", False))

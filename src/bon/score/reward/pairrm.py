@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from bon.errors import ModelError
 from bon.score.reward.encoding import as_text, conversation, spells_special
 from bon.score.reward.family import Checkpoint, Family, Judge, Options, Verdict
-from bon.score.reward.layers import linear, part_of, taken
+from bon.score.reward.layers import fitted, linear, part_of, taken
 from bon.score.reward.limits import limit_of
 from bon.types import Message, text_of
 
@@ -68,6 +68,7 @@ def _load(checkpoint: Checkpoint, options: Options) -> Judge:
         heads=names,
         **options.loading,
     )
+    fitted(head, ["head_layer.1", "head_layer.4"], size=2 * backbone.width)
     tokenizer = backbone.tokenizer
     marks = [_token(tokenizer, prefix, checkpoint.source) for prefix in _PREFIXES]
 
@@ -115,6 +116,7 @@ PAIRRM = Family(
     ),
     fits=_fits,
     load=_load,
+    reads=(),
     pairwise=True,
 )
 """`d(a, b) = mean(f(s, a) - f(s, b))`, `f = W2 tanh(W1 [s; c])`, at the tokens before the question and the answers;

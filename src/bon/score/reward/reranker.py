@@ -114,6 +114,7 @@ RERANKER = Family(
     source="the card of Qwen/Qwen3-Reranker-0.6B, transformers usage: prompt, words and softmax",
     fits=_named_only,
     load=_load_qwen,
+    reads=("instruct",),
 )
 """`p(yes) / (p(yes) + p(no))` after Qwen3-Reranker's exact prompt, its three parts tokenised apart."""
 
@@ -122,5 +123,6 @@ YESNO = Family(
     source="the same rule for any chat model: its own chat template, one message",
     fits=_named_only,
     load=_load_any,
+    reads=("template", "instruct"),
 )
 """`p(yes) / (p(yes) + p(no))` of a chat model that is asked the question that Qwen3-Reranker is asked."""

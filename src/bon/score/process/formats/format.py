@@ -43,6 +43,8 @@ class Format:
     """Where it was read: repository, file, version."""
     fits: Callable[[Checkpoint], bool]
     load: Callable[[Checkpoint, Options], Critic]
+    reads: tuple[str, ...] = ()
+    """Which of the options output, template and instruct it heeds."""
 
 
 def named(checkpoint: Checkpoint, pattern: str) -> bool:

@@ -11,7 +11,7 @@ from bon.score.process.formats.format import Critic, Format, named
 from bon.score.process.formats.signs import plus_against_minus
 from bon.score.reward.family import Checkpoint, Options
 from bon.score.reward.layers import part_of
-from bon.score.reward.limits import limit_of, tokenizer_of
+from bon.score.reward.limits import limit_of
 from bon.types import Message
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def _load(checkpoint: Checkpoint, options: Options) -> Critic:
     from bon.models.backbone import load_backbone
 
     backbone = load_backbone(checkpoint.source, heads=part_of(checkpoint.names, "lm_head"), **options.loading)
-    tokenizer = tokenizer_of(backbone, options)
+    tokenizer = backbone.tokenizer
     end, plus, minus = _tokens(tokenizer, checkpoint.source)
 
     def encode(messages: Sequence[Message], steps: Sequence[str]) -> Row:

@@ -90,5 +90,7 @@ def _load(checkpoint: Checkpoint, options: Options) -> Critic:
     return Critic(backbone=backbone, encode=encode, judge=judge, limit=limit, steps=manifest.steps or "auto")
 
 
-OWN = Format(name="own", source="bon/models/own.py and bon/models/heads.py", fits=_fits, load=_load)
+OWN = Format(
+    name="own", source="bon/models/own.py and bon/models/heads.py", fits=_fits, load=_load, reads=("template",)
+)
 """`p` by the loss of the training, at the last token of each separator."""

@@ -9,7 +9,7 @@ from bon.errors import ModelError
 from bon.score.process.encoding import Piece, begun, joined, only_token, step_ids
 from bon.score.process.formats.format import Critic, Format
 from bon.score.reward.family import Checkpoint, Options
-from bon.score.reward.layers import chain, outputs_of, part_of, taken
+from bon.score.reward.layers import chain, fitted, layers_of, outputs_of, part_of, taken
 from bon.score.reward.limits import limit_of, tokenizer_of
 from bon.types import Message
 
@@ -39,6 +39,7 @@ def _load(checkpoint: Checkpoint, options: Options) -> Critic:
         )
     unused = part_of(checkpoint.names, "lm_head")  # the language head that it was made from and does not use
     backbone = load_backbone(checkpoint.source, heads=_HEAD | unused, **options.loading)
+    fitted(head, layers_of(head, "score"), size=backbone.width)
     tokenizer = tokenizer_of(backbone, options)
     end = only_token(tokenizer, _END, what="a step's end")
 
@@ -70,6 +71,7 @@ QWEN = Format(
     ),
     fits=_fits,
     load=_load,
+    reads=("template",),
 )
 r"""`p = softmax(W2 relu(W1 h + b1) + b2)[1]` at each `<extra_0>`.
 

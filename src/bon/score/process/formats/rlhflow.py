@@ -83,5 +83,6 @@ RLHFLOW = Format(
     source="RLHFlow/RLHF-Reward-Modeling 002679ae math-rm/prm_evaluate.py and README.md",
     fits=_fits,
     load=_load,
+    reads=("template",),
 )
 """`p = softmax(logits of + and -)[+]` at the token before each +; problem and first step are one turn."""

@@ -10,8 +10,8 @@ from bon.score.process.encoding import Piece, clean, joined, problem_of
 from bon.score.process.formats.format import Critic, Format
 from bon.score.reward.encoding import as_text
 from bon.score.reward.family import Checkpoint, Options
-from bon.score.reward.layers import chain, outputs_of, part_of, taken
-from bon.score.reward.limits import limit_of, tokenizer_of
+from bon.score.reward.layers import chain, fitted, outputs_of, part_of, taken
+from bon.score.reward.limits import limit_of
 from bon.types import Message
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ def _load(checkpoint: Checkpoint, options: Options) -> Critic:
         raise ModelError(f"{checkpoint.source!r} has a value head of {outputs_of(head, _ROOT)} outputs; it should be 1")
     unused = part_of(checkpoint.names, "lm_head")  # the language head that it was made from and does not use
     backbone = load_backbone(checkpoint.source, heads=_HEAD | unused, **options.loading)
-    tokenizer = tokenizer_of(backbone, options)
+    fitted(head, [_ROOT], size=backbone.width)
+    tokenizer = backbone.tokenizer
     newline: int = tokenizer("\n", add_special_tokens=False)["input_ids"][-1]
 
     def encode(messages: Sequence[Message], steps: Sequence[str]) -> Row:

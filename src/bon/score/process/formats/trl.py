@@ -9,8 +9,8 @@ from bon.errors import ModelError
 from bon.score.process.encoding import Piece, joined, problem_of, step_ids
 from bon.score.process.formats.format import Critic, Format
 from bon.score.reward.family import Checkpoint, Options
-from bon.score.reward.layers import chain, outputs_of, taken
-from bon.score.reward.limits import limit_of, tokenizer_of
+from bon.score.reward.layers import chain, fitted, outputs_of, taken
+from bon.score.reward.limits import limit_of
 from bon.types import Message
 
 if TYPE_CHECKING:
@@ -36,7 +36,8 @@ def _load(checkpoint: Checkpoint, options: Options) -> Critic:
             f"{checkpoint.source!r} tells {outputs_of(head, 'score')} labels; a PRM tells 2, wrong and right"
         )
     backbone = load_backbone(checkpoint.source, heads=_HEAD, **options.loading)
-    tokenizer = tokenizer_of(backbone, options)
+    fitted(head, ["score"], size=backbone.width)
+    tokenizer = backbone.tokenizer
     end: list[int] = tokenizer("\n", add_special_tokens=False)["input_ids"]
     bos = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
 
