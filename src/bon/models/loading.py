@@ -41,12 +41,31 @@ def libraries(needed_for: str) -> tuple[Any, Any]:
 
 
 def chosen_device(device: str | None) -> str:
-    """The device asked for ("auto" spreads a model over all accelerators), else a GPU where there is one."""
+    """The device asked for ("auto" spreads a model over all accelerators), else a GPU where there is one.
+
+    Raises UsageError for what is no device, and ModelError for one that is not here.
+    """
     import torch
 
+    if device == "auto":
+        return device
     if device:
+        _refuse_absent(device)
         return device
     return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _refuse_absent(device: str) -> None:
+    import torch
+
+    try:
+        place = torch.device(device)
+    except RuntimeError as error:
+        raise UsageError(f"device {device!r} is none: cpu, cuda, cuda:1, mps, or auto (all there are)") from error
+    counts = {"cuda": torch.cuda.device_count, "mps": torch.mps.device_count}
+    if place.type in counts and (place.index or 0) >= (count := counts[place.type]()):
+        found = f"{count} of its kind" if count else f"no {place.type} device"
+        raise ModelError(f"device={device} is not here: torch sees {found}; leave device= out, or name device=cpu")
 
 
 def chosen_dtype(name: str | None, place: str) -> Any:
@@ -112,10 +131,15 @@ def refuse_pickles(source: str | Path) -> None:
     folder = Path(source)
     if not folder.is_dir():
         if folder.is_absolute() or str(source).startswith(".") or str(source).count("/") > 1:
-            raise ModelError(f"there is no model folder {str(source)!r}")
+            raise ModelError(
+                f"there is no model folder {str(source)!r}: name one that is there, or an id of a hub (OWNER/NAME)"
+            )
         return
     if not (folder / "config.json").is_file():
-        raise ModelError(f"{str(source)!r} is no transformers model: it has no config.json")
+        raise ModelError(
+            f"{str(source)!r} is no transformers model: it has no config.json; give a folder saved with "
+            "save_pretrained(), or an id of a hub (OWNER/NAME)"
+        )
     if not any(folder.glob("*.safetensors")):
         raise ModelError(
             f"{str(source)!r} has no .safetensors file, and pickled weights can run code when they are read: "

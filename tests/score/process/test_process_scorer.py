@@ -64,7 +64,7 @@ async def test_a_solution_that_is_too_long_has_no_score_and_nothing_is_cut_off(m
     short, missing, other = await model(pool(TEXT, long, STEPS[0]))
     assert missing.value is None
     assert missing.steps is None
-    assert "tokens in 79 steps" in missing.reason
+    assert "tokens (steps: 79), and" in missing.reason
     assert "reads 512 at most: ask for shorter answers" in missing.reason
     (alone,) = await model(pool(TEXT))
     assert short.steps == pytest.approx(alone.steps, abs=1e-4)

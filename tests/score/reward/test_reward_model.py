@@ -265,7 +265,9 @@ async def test_a_model_that_cannot_be_loaded_is_tried_once(tmp_path: Path) -> No
 # --- what is said, and how it works in a run ---------------------------------------------------------------------
 
 
-async def test_a_model_for_chat_warns_once_about_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_model_for_chat_warns_once_about_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = tmp_path / "OpenAssistant" / "reward-model-deberta-v3-large-v2"
     size = {key: SIZES[key] for key in SIZES if key != "num_key_value_heads"}
     config = DebertaV2Config(vocab_size=400, max_position_embeddings=96, type_vocab_size=0, num_labels=1, **size)
@@ -276,13 +278,11 @@ async def test_a_model_for_chat_warns_once_about_code(tmp_path: Path, monkeypatc
     tokenizer = tokenizer_of(DEBERTA, pad="[PAD]", cls_token="[CLS]", sep_token="[SEP]")
     save(folder, tensors, stated(backbone, "DebertaV2ForSequenceClassification"), tokenizer)
     monkeypatch.chdir(tmp_path)  # where the published id is a folder
-    said: list[str] = []
     with bon.scorer("rm:deberta", device="cpu") as built:
         assert built.name == "rm:deberta"
-        built.thing._say = said.append
         for question in (QUESTION, "Write a Python function that sorts.", "Write a Python program.", "Solve 2x = 4."):
             assert all(score.value is not None for score in await built(pool(question=question)))
-    warnings = [line for line in said if "was trained on" in line]
+    warnings = [line for line in capsys.readouterr().err.splitlines() if "was trained on" in line]
     assert len(warnings) == 1
     assert "trained on chat, and this prompt looks like code" in warnings[0]
 

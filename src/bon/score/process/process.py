@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import math
-import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from bon.errors import ModelError, ScoreError, UsageError
 from bon.models.resident import Resident
-from bon.models.stamp import stamp
 from bon.score.process.aggregate import AGGREGATES, THRESHOLD, aggregate, parts_of
 from bon.score.process.formats import Critic, format_of, named_format
 from bon.score.process.steps import Splitter, splitter, steps_of
-from bon.score.reward.aliases import Alias, alias_of
-from bon.score.reward.domain import domain_of
-from bon.score.reward.families import checkpoint_of
+from bon.score.reward.chosen import Chosen, Opened, say_on_stderr
 from bon.score.reward.family import Options
-from bon.score.reward.memory import said
 from bon.types import Candidate, Pool, Prompt, Score, Usage
 
 if TYPE_CHECKING:
-    from bon.models.reading import Reader, Row
+    from bon.models.reading import Row
 
 __all__ = ["Marking", "ProcessReward"]
 
@@ -61,16 +56,6 @@ class _Outcome:
     tokens: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Loaded:
-    critic: Critic
-    reader: Reader
-
-
-def _stderr(line: str) -> None:
-    sys.stderr.write(f"bon: {line}\n")
-
-
 class ProcessReward:
     """Scores the steps of solutions with a process reward model: a folder, an id that can be fetched, or a short name.
 
@@ -95,40 +80,24 @@ class ProcessReward:
         options: Options | None = None,
         marking: Marking | None = None,
         tokens: int | None = None,
-        say: Callable[[str], None] = _stderr,
+        say: Callable[[str], None] = say_on_stderr,
     ) -> None:
-        self.name = name or f"prm:{source}"
+        family = named_format(family).name if family is not None else None
+        self._chosen = Chosen("prm", source, name=name, family=family, options=options, tokens=tokens, say=say)
+        self.name, self.source = self._chosen.name, self._chosen.source
         self.marking = marking or Marking()
-        self._known: Alias | None = alias_of("prm", str(source))
-        self.source = self._known.id if self._known else str(source)
-        self._family = named_format(family).name if family is not None else None
-        self._options = options or Options()
-        if self._known is not None and self._options.max_length is None:
-            self._options = replace(self._options, max_length=self._known.max_length)
-        self._tokens = tokens
-        self._say = say
-        self._warned = False
         self._critic: Critic | None = None
-        self._model: Resident[_Loaded, Item, _Outcome] = Resident(self._load, self._work, name=self.name)
+        self._model: Resident[Opened[Critic], Item, _Outcome] = Resident(self._load, self._work, name=self.name)
 
     @property
     def identity(self) -> dict[str, Any] | None:
         """What tells its scores from those of other models; None with a splitter of yours: nobody knows its code."""
         if callable(self.marking.steps):
             return None
-        options = {key: value for key, value in asdict(self._options).items() if value is not None}
-        if self._options.template is not None:
-            options["template"] = stamp(self._options.template)
-        return {
-            "kind": "prm",
-            "model": stamp(self.source) if Path(self.source).expanduser().is_dir() else self.source,
-            "family": self._family,
-            **asdict(self.marking),
-            **options,
-        }
+        return {**asdict(self.marking), **self._chosen.identity}
 
     async def __call__(self, pool: Pool) -> Sequence[Score]:
-        self._warn(pool.prompt)
+        self._chosen.warn(pool.prompt)
         began = time.monotonic()
         outcomes = await self._model([(pool.prompt, candidate) for candidate in pool.candidates])
         seconds = time.monotonic() - began
@@ -157,24 +126,21 @@ class ProcessReward:
         self._model.close()
         self._critic = None  # it may have been loading
 
-    def _load(self) -> _Loaded:
+    def _load(self) -> Opened[Critic]:
         """Runs in the model's thread."""
-        from bon.models.reading import TOKENS, Reader
+        checkpoint = self._chosen.checkpoint()
+        opened = self._chosen.opened(checkpoint, format_of(checkpoint, self._chosen.family))
+        self._critic = opened.model
+        return opened
 
-        checkpoint = checkpoint_of(self.source, revision=self._options.revision)
-        read_as = format_of(checkpoint, self._family)
-        self._say(said(checkpoint, self._options, name=self.name, tokens=self._tokens))
-        self._critic = critic = read_as.load(checkpoint, self._options)
-        return _Loaded(critic=critic, reader=Reader(critic.backbone, tokens=self._tokens or TOKENS))
-
-    def _work(self, loaded: _Loaded, items: Sequence[Item]) -> list[_Outcome]:
+    def _work(self, opened: Opened[Critic], items: Sequence[Item]) -> list[_Outcome]:
         """Encode, read and judge. Runs in the model's thread."""
-        rows = [self._row(loaded.critic, *item) for item in items]
-        states = iter(loaded.reader.read([row for row in rows if not isinstance(row, _Outcome)]))
+        rows = [self._row(opened.model, *item) for item in items]
+        states = iter(opened.reader.read([row for row in rows if not isinstance(row, _Outcome)]))
         return [
             row
             if isinstance(row, _Outcome)
-            else _Outcome(steps=tuple(loaded.critic.judge(next(states))), tokens=len(row.ids))
+            else _Outcome(steps=tuple(opened.model.judge(next(states))), tokens=len(row.ids))
             for row in rows
         ]
 
@@ -192,7 +158,7 @@ class ProcessReward:
             raise ModelError(f"{self.name}: of {len(steps)} steps {len(row.at)} can be read: a step would be lost")
         if critic.limit is not None and len(row.ids) > critic.limit:
             return _Outcome(
-                reason=f"{len(row.ids)} tokens in {len(steps)} steps, and {self.name} reads {critic.limit} at most: "
+                reason=f"{len(row.ids)} tokens (steps: {len(steps)}), and {self.name} reads {critic.limit} at most: "
                 "ask for shorter answers (max_tokens), or take a model that reads more"
             )
         return row
@@ -211,15 +177,4 @@ class ProcessReward:
             usage=usage,
             seconds=seconds,
             calls=0,
-        )
-
-    def _warn(self, prompt: Prompt) -> None:
-        """Say once that the model was trained on other things than it is asked about."""
-        good_at = self._known.good_at if self._known else ()
-        if self._warned or not good_at or (domain := domain_of(prompt)) in good_at:
-            return
-        self._warned = True
-        self._say(
-            f"{self.name} was trained on {' and '.join(good_at)}, and this prompt looks like {domain}: "
-            "its scores say little of whether a step is right"
         )

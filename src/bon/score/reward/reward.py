@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import math
-import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from bon.errors import ModelError, ScoreError
 from bon.models.resident import Resident
-from bon.models.stamp import stamp
-from bon.score.reward.aliases import Alias, alias_of
-from bon.score.reward.domain import domain_of
+from bon.score.reward.chosen import Chosen, Opened, say_on_stderr
 from bon.score.reward.families import checkpoint_of, family_of, named_family
 from bon.score.reward.family import Judge, Options, Verdict
-from bon.score.reward.memory import said
 from bon.score.reward.pairs import pair_scores
 from bon.types import Message, Pool, Prompt, Score, Usage
 
 if TYPE_CHECKING:
-    from bon.models.reading import Reader, Row
+    from bon.models.reading import Row
 
 __all__ = ["RewardModel"]
 
@@ -38,16 +34,6 @@ class _Outcome:
     reason: str = ""
     """Why there is no verdict."""
     tokens: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Loaded:
-    judge: Judge
-    reader: Reader
-
-
-def _stderr(line: str) -> None:
-    sys.stderr.write(f"bon: {line}\n")
 
 
 class RewardModel:
@@ -71,21 +57,14 @@ class RewardModel:
         family: str | None = None,
         options: Options | None = None,
         tokens: int | None = None,
-        say: Callable[[str], None] = _stderr,
+        say: Callable[[str], None] = say_on_stderr,
     ) -> None:
-        self.name = name or f"rm:{source}"
-        self._known: Alias | None = alias_of("rm", str(source))
-        self.source = self._known.id if self._known else str(source)
-        self._family = named_family(family).name if family is not None else None
-        self._options = options or Options()
-        if self._known is not None and self._options.max_length is None:
-            self._options = replace(self._options, max_length=self._known.max_length)
-        self._tokens = tokens
-        self._say = say
-        self._warned = False
+        family = named_family(family).name if family is not None else None
+        self._chosen = Chosen("rm", source, name=name, family=family, options=options, tokens=tokens, say=say)
+        self.name, self.source = self._chosen.name, self._chosen.source
         self._pairwise: bool | None = None
         self._judge: Judge | None = None
-        self._model: Resident[_Loaded, Item, _Outcome] = Resident(self._load, self._work, name=self.name)
+        self._model: Resident[Opened[Judge], Item, _Outcome] = Resident(self._load, self._work, name=self.name)
 
     @property
     def pointwise(self) -> bool:
@@ -97,18 +76,10 @@ class RewardModel:
     @property
     def identity(self) -> dict[str, Any]:
         """What tells its scores from those of other models; see `score.cached`."""
-        options = {key: value for key, value in asdict(self._options).items() if value is not None}
-        if self._options.template is not None:
-            options["template"] = stamp(self._options.template)
-        return {
-            "kind": "rm",
-            "model": stamp(self.source) if self._is_folder else self.source,
-            "family": self._family,
-            **options,
-        }
+        return self._chosen.identity
 
     async def __call__(self, pool: Pool) -> Sequence[Score]:
-        self._warn(pool.prompt)
+        self._chosen.warn(pool.prompt)
         began = time.monotonic()
         texts = {i: c.text for i, c in enumerate(pool.candidates) if c.text or not c.tool_calls}
         asked = self._items(pool.prompt, texts)
@@ -144,15 +115,12 @@ class RewardModel:
         self._model.close()
         self._judge = None  # it may have been loading
 
-    @property
-    def _is_folder(self) -> bool:
-        return Path(self.source).expanduser().is_dir()
-
     def _compares(self) -> bool:
-        named = self._family or (self._known.family if self._known else None)
+        chosen = self._chosen
+        named = chosen.family or (chosen.known.family if chosen.known else None)
         if named is not None:
             return named_family(named).pairwise
-        if not self._is_folder:
+        if not chosen.is_folder:
             return False  # what is not here yet is not fetched to find out; family=pairrm says it
         try:
             return family_of(checkpoint_of(self.source)).pairwise
@@ -165,14 +133,14 @@ class RewardModel:
             return {(i,): (prompt.messages, (text,)) for i, text in texts.items()}
         return {(i, j): (prompt.messages, (texts[i], texts[j])) for i in texts for j in texts if i != j}
 
-    def _work(self, model: _Loaded, items: Sequence[Item]) -> list[_Outcome]:
+    def _work(self, opened: Opened[Judge], items: Sequence[Item]) -> list[_Outcome]:
         """Encode, read and judge. Runs in the model's thread."""
-        judge = model.judge
+        judge = opened.model
         if judge.pairwise and len(items[0][1]) == 1:
             reason = "the model compares answers, and was given one at a time: add family=pairrm to its spec"
             return [_Outcome(reason=reason)] * len(items)
         rows = [self._row(judge, item) for item in items]
-        states = iter(model.reader.read([row for row in rows if not isinstance(row, _Outcome)]))
+        states = iter(opened.reader.read([row for row in rows if not isinstance(row, _Outcome)]))
         return [
             row if isinstance(row, _Outcome) else _Outcome(verdict=judge.judge(next(states)), tokens=len(row.ids))
             for row in rows
@@ -190,28 +158,12 @@ class RewardModel:
             )
         return row
 
-    def _load(self) -> _Loaded:
+    def _load(self) -> Opened[Judge]:
         """Runs in the model's thread."""
-        from bon.models.reading import TOKENS, Reader
-
-        checkpoint = checkpoint_of(self.source, revision=self._options.revision)
-        family = family_of(checkpoint, self._family)
-        self._say(said(checkpoint, self._options, name=self.name, tokens=self._tokens))
-        self._judge = judge = family.load(checkpoint, self._options)
-        return _Loaded(judge=judge, reader=Reader(judge.backbone, tokens=self._tokens or TOKENS))
-
-    def _warn(self, prompt: Prompt) -> None:
-        """Say once that the model was trained on other things than it is asked about."""
-        known = self._known
-        if self._warned or known is None or not known.good_at:
-            return
-        domain = domain_of(prompt)
-        if domain not in known.good_at:
-            self._warned = True
-            self._say(
-                f"{self.name} was trained on {' and '.join(known.good_at)}, and this prompt looks like {domain}: "
-                "its scores say little of whether an answer is right"
-            )
+        checkpoint = self._chosen.checkpoint()
+        opened = self._chosen.opened(checkpoint, family_of(checkpoint, self._chosen.family))
+        self._judge = opened.model
+        return opened
 
 
 def _score(outcome: _Outcome, seconds: float) -> Score:
