@@ -11,10 +11,11 @@ from importlib import resources
 from typing import Any
 
 from bon.evaluation.report.charts import Chart
+from bon.evaluation.report.parts import as_json, figure, filled, inside_script, items, table
 
 __all__ = ["packed", "page"]
 
-_PARTS = ("page.html", "style.css", "browser.js")
+_PARTS = ("page.html", "style.css", "charts.js", "browser.js")
 
 
 def page(
@@ -29,21 +30,23 @@ def page(
     gold: str,
 ) -> str:
     """The page. `prompts` is what `packed` made, `tables` a caption, a head and rows each, `scripts` draws charts."""
-    template, style, browser = (resources.files(__package__).joinpath(name).read_text("utf-8") for name in _PARTS)
+    files = resources.files(__package__)
+    template, style, drawing, browser = (files.joinpath(name).read_text("utf-8") for name in _PARTS)
     parts = {
         "title": html.escape(title),
         "style": style,
-        "facts": _items(facts),
-        "advice": _items(advice),
-        "tables": "".join(_table(*table) for table in tables),
-        "charts": "".join(_figure(chart) for chart in charts),
-        "specs": _json({chart.id: chart.spec for chart in charts}),
+        "facts": items(facts),
+        "advice": items(advice),
+        "tables": "".join(table(*each) for each in tables),
+        "charts": "".join(figure(chart) for chart in charts),
+        "specs": as_json({chart.id: chart.spec for chart in charts}),
         "gold": html.escape(gold, quote=True),
-        "scripts": scripts.replace("</script", "<\\/script").replace("<!--", "<\\!--"),
+        "scripts": inside_script(scripts),
         "prompts": prompts,
+        "drawing": drawing,
         "browser": browser,
     }
-    return "".join(_filled(template, parts))
+    return "".join(filled(template, parts))
 
 
 def packed(rows: Iterable[Mapping[str, Any]]) -> str:
@@ -55,41 +58,3 @@ def packed(rows: Iterable[Mapping[str, Any]]) -> str:
         pieces.append(squeeze.compress(text.encode("utf-8", errors="replace")))
     pieces.append(squeeze.compress(b"]" if pieces else b"[]"))
     return base64.b64encode(b"".join(pieces) + squeeze.flush()).decode("ascii")
-
-
-def _filled(template: str, parts: Mapping[str, str]) -> Iterable[str]:
-    """The template with each `{{name}}` replaced once; what is put in is not looked at again."""
-    for piece in template.split("{{"):
-        name, closed, rest = piece.partition("}}")
-        yield parts[name] + rest if closed and name in parts else piece
-
-
-def _json(value: Any) -> str:
-    """JSON that can stand in a script element: no text in it can end the element."""
-    return json.dumps(value, ensure_ascii=True).replace("<", "\\u003c").replace(">", "\\u003e")
-
-
-def _items(lines: Sequence[str]) -> str:
-    return "".join(f"<li>{html.escape(line)}</li>" for line in lines)
-
-
-def _table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    cells = "".join(f"<th scope=col>{html.escape(cell)}</th>" for cell in head)
-    body = "".join(
-        f"<tr><th scope=row>{html.escape(row[0])}</th>"
-        + "".join(f"<td>{html.escape(cell)}</td>" for cell in row[1:])
-        + "</tr>"
-        for row in rows
-    )
-    return (
-        f"<div class=scroll><table><caption>{html.escape(caption)}</caption><thead><tr>{cells}</tr></thead>"
-        f"<tbody>{body}</tbody></table></div>"
-    )
-
-
-def _figure(chart: Chart) -> str:
-    return (
-        f'<figure id="figure-{html.escape(chart.id, quote=True)}"><h3>{html.escape(chart.title)}</h3>'
-        f'<div class="chart scroll" data-chart="{html.escape(chart.id, quote=True)}"></div>'
-        f"<figcaption>{html.escape(chart.says)}</figcaption></figure>"
-    )
