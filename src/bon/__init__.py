@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from bon.api.bench import evaluate
     from bon.api.comparing import compare
     from bon.api.curves import curves
+    from bon.api.policies_offline import train_bonbon, train_dpo, train_sft
     from bon.api.report import report
     from bon.api.training import train_rm
     from bon.api.training_steps import train_prm
@@ -33,6 +34,7 @@ _HOMES = {
     "bon.api.bench": ("evaluate",),
     "bon.api.comparing": ("compare",),
     "bon.api.curves": ("curves",),
+    "bon.api.policies_offline": ("train_bonbon", "train_dpo", "train_sft"),
     "bon.api.report": ("report",),
     "bon.api.training": ("train_rm",),
     "bon.api.training_steps": ("train_prm",),
@@ -57,7 +59,7 @@ __all__ = [
     "Selector", "Threshold", "Usage", "UsageError", "Weights", "__version__", "abest_of_n", "best_of_n", "budget",
     "close", "compare", "curves", "decide", "evaluate", "generator", "judge", "pick", "pointwise", "prompt", "rank",
     "read_pools", "read_prompts", "report", "run", "run_many", "score_pool", "score_pools", "scorer", "selector",
-    "train_prm", "train_rm", "weigh", "write_pools", "write_prompts",
+    "train_bonbon", "train_dpo", "train_prm", "train_rm", "train_sft", "weigh", "write_pools", "write_prompts",
 ]  # fmt: skip
 
 

@@ -58,6 +58,8 @@ class Choices:
     """Rows to learn from, and what gave none."""
 
     kind: Kind
+    by: str
+    """The scorer that said which draws are better."""
     rows: tuple[Choice, ...]
     n: int | None
     """Draws of each group; None where groups differ in size."""
@@ -90,6 +92,7 @@ def choices(pools: Iterable[Pool], kind: Kind, choosing: Choosing | None = None)
     seen: set[str] = set()
     draws = tokens = 0
     seconds = 0.0
+    by = choosing.by or ""
     for pool in pools:
         if pool.prompt.id in seen:
             raise UsageError(f"there are two pools of the prompt {pool.prompt.id!r}: put their draws into one")
@@ -97,13 +100,15 @@ def choices(pools: Iterable[Pool], kind: Kind, choosing: Choosing | None = None)
         draws += len(pool)
         seconds += pool.spent.seconds
         tokens += sum(candidate.usage.completion_tokens for candidate in pool.candidates if candidate.usage)
-        for group in _groups(pool, choosing, left_out):
+        by = by or _only(pool)
+        for group in _groups(pool, by, choosing, left_out):
             found = list(_of_group(group, kind, choosing, left_out))
             rows += found
             sizes |= {len(group)} if found else set()
     _refuse(rows, kind, sizes, choosing, left_out)
     return Choices(
         kind=kind,
+        by=by,
         rows=tuple(rows),
         n=sizes.pop() if len(sizes) == 1 else None,
         pools=len(seen),
@@ -124,9 +129,8 @@ def digest(rows: Sequence[Choice]) -> str:
     return known.hexdigest()
 
 
-def _groups(pool: Pool, choosing: Choosing, left_out: Counter[str]) -> Iterator[Pool]:
+def _groups(pool: Pool, by: str, choosing: Choosing, left_out: Counter[str]) -> Iterator[Pool]:
     """A pool's scored draws in groups of n, those of equal score in a seeded order within each."""
-    by = choosing.by or _only(pool)
     if by not in pool.scores:
         raise UsageError(_unscored(pool, by))
     values = pool.values(by)

@@ -27,7 +27,7 @@ from bon.train.saving import TRAINING
 from bon.train.splits import prompt_key, split_rows
 from bon.types import Pool
 
-__all__ = ["RECIPE", "Offline", "train_offline"]
+__all__ = ["RECIPE", "Offline", "Round", "train_offline"]
 
 RECIPE = Recipe(epochs=1, lr=1e-5, batch=32, tokens=16_384)
 """How a policy is trained from pools where nothing else is said."""
@@ -42,13 +42,13 @@ def train_offline(
     out: Path,
     setup: PolicySetup | None = None,
     recipe: Recipe = RECIPE,
-    origin: PolicySetup | None = None,
+    within: Round | None = None,
     progress: Hook | None = None,
 ) -> PolicyReport:
     """Train a model that draws on what was best in scored pools; the folder `out` then loads as `hf:out`.
 
     What the reference says of the rows is computed once, before the first step: at that moment the policy is the
-    reference. `origin` is what the report calls the reference where training starts from another model (rounds).
+    reference. `within` says of which rounds it is one, where there are several.
     The same call goes on where one was stopped, and ends the same; one that is done gives its report again.
 
     Raises UsageError for pools that nothing can be learned from, an `out` that holds something else, and settings that
@@ -57,7 +57,7 @@ def train_offline(
     """
     libraries()
     setup = setup or PolicySetup()
-    job = _Job.of(pools, offline, out=out, setup=setup, origin=origin or setup, recipe=recipe)
+    job = _Job.of(pools, offline, out=out, setup=setup, recipe=recipe, within=within or Round(origin=setup))
     if (known := known_policy(out, job.whole_identity)) is not None:
         return known
     # The copy of the reference is not needed: the policy is asked while it is the reference still.
@@ -87,13 +87,25 @@ def train_offline(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Round:
+    """Which of several trainings this is, each of which starts from the model of the one before."""
+
+    origin: PolicySetup
+    """What the first one started from: the reference, as the report calls it."""
+    number: int = 1
+    of: int = 1
+    before: PolicyReport | None = None
+    """Of the round before: its steps, episodes and costs are counted on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Job:
     """One training: what it was asked for, and the rows that were chosen for it."""
 
     offline: Offline
     out: Path
     setup: PolicySetup
-    origin: PolicySetup
+    within: Round
     recipe: Recipe
     made: Choices
     train: Sequence[Choice]
@@ -125,7 +137,9 @@ class _Job:
         """What makes two trainings the same, beside the recipe."""
         return {
             **{name: value for name, value in asdict(self.setup).items() if name not in _NO_MATTER},
-            "origin": self.origin.reference,
+            "origin": self.within.origin.reference,
+            "round": self.within.number,
+            "rounds": self.within.of,
             **asdict(self.offline),
             "temperature": self.temperature,
             "data": digest(self.train),
@@ -142,13 +156,14 @@ class _Job:
         offline, chosen = self.offline, self.offline.choosing
         return {
             **settings_of(self.recipe),
-            "by": chosen.by,
+            "by": self.made.by,
             "n": self.made.n,
             "groups": chosen.groups,
             **({"pairing": chosen.pairing} if offline.kind == "dpo" else {}),
             "temperature": self.temperature,
             "held_out": offline.held_out,
             "max_length": offline.max_length,
+            **({"round": self.within.number, "rounds": self.within.of} if self.within.of > 1 else {}),
             **{"lora": {"rank": self.setup.rank}, "last": {"layers": self.setup.layers}}.get(self.setup.adapt, {}),
         }
 
@@ -220,24 +235,27 @@ def _report(job: _Job, work: _Work, loss: Loss, clock: Clock, *, steps: int) -> 
     episodes = sum(times * (1 + bool(work.rows[place].rejected)) for place, times in met.items())
     lines = (row for _, row in read_jsonl(job.folder / METRICS) if "loss" in row)
     figures = [{name: value for name, value in row.items() if name != "step"} for row in lines]
-    made = job.made
+    made, before = job.made, job.within.before
+    pools = "preprocessing" if before is None else "inference"  # of a later round the policy has drawn them
+    cost = {
+        pools: Cost(seconds=made.seconds, tokens=made.tokens, draws=made.draws),
+        "optimisation": Cost(seconds=clock["reading"] + clock["training"], tokens=tokens, draws=episodes),
+    }
+    earlier = before.cost if before else {}
     return PolicyReport(
         out=str(job.out),
         method=job.offline.kind,
-        reference=job.origin.reference,
-        revision=job.origin.revision,
+        reference=job.within.origin.reference,
+        revision=job.within.origin.revision,
         adapt=job.setup.adapt,
         settings={**job.settings, **loss.numbers},
         seed=job.recipe.seed,
-        steps=steps,
-        episodes=episodes,
+        steps=steps + (before.steps if before else 0),
+        episodes=episodes + (before.episodes if before else 0),
         prompts=work.prompts,
-        first=figures[0],
+        first=before.first if before else figures[0],
         last=figures[-1],
-        cost={
-            "optimisation": Cost(seconds=clock["reading"] + clock["training"], tokens=tokens, draws=episodes),
-            "preprocessing": Cost(seconds=made.seconds, tokens=made.tokens, draws=made.draws),
-        },
+        cost={name: earlier.get(name, Cost()) + cost.get(name, Cost()) for name in {**earlier, **cost}},
         left_out=work.left_out,
         notes=tuple(_notes(job.train)),
     )
