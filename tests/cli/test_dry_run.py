@@ -134,6 +134,16 @@ async def test_composites_are_priced_by_their_parts(
     assert len(server.ledger) == 0
 
 
+@pytest.mark.parametrize("spec", ["code?tests=generated&draws=3", "dual?draws=3"])
+def test_tests_that_a_model_writes_are_counted(bon: Bon, tmp_path: Path, spec: str) -> None:
+    rows = [{"prompt": "Write f.", "metadata": {"entry_point": "f"}}, {"prompt": "Hello."}]
+    (tmp_path / "p.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    args = (tmp_path / "p.jsonl", "-g", "openai:gpt-4.1-mini", "-n", "4", "-o", tmp_path / "pools.jsonl")
+    planned = _planned(bon, tmp_path, *args, "-s", spec, "--judge", "openai:gpt-4.1-mini")
+    assert (planned["most"]["calls"], planned["verdicts"]) == (8 + 3, 3)  # for whoever names no function none are drawn
+    assert planned["most"]["completion_tokens"] == 8 * 512 + 3 * 768
+
+
 async def test_caps_are_weighed(bon: Bon, prompts: Path, tmp_path: Path, server: FaultServer) -> None:
     args = (prompts, "-g", f"openai:m@{server.url}", "-n", "2", "-o", tmp_path / "pools.jsonl", "--max-tokens", "10")
     caps = ("--max-cost", "1", "--max-tokens", "1k", "--max-calls", "19", "--max-seconds", "60")

@@ -1,15 +1,18 @@
-"""The judges and endpoints among scorers: what they would be asked about candidates not drawn yet, and who; pure."""
+"""The judges, endpoints and writers of tests among scorers: whom they would ask what of candidates to come; pure."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from bon.engine.lacking import lacking
+from bon.errors import ScoreError
 from bon.protocols import Scorer
+from bon.score.code import GeneratedTests
 from bon.score.judge import Judge
 from bon.score.remote import RemoteScorer
 from bon.types import Pool, Prompt
@@ -57,6 +60,11 @@ def _of(scorer: Any, prompt: Prompt, n: int, tokens: int) -> Iterator[Asking]:
         read = Prompt(id="", messages=(*prompt.messages, *answers), request={"max_tokens": 0})  # it writes nothing
         if n:
             yield Asking(model=scorer, prompt=read, calls=n // shown)
+        return
+    if isinstance(scorer, GeneratedTests):
+        with suppress(ScoreError):  # no tests are drawn for a prompt that names no function
+            if n:
+                yield Asking(model=scorer.generator, prompt=scorer.question(prompt), calls=scorer.draws)
         return
     dear = getattr(scorer, "dear", {})
     for name, member in _inside(scorer).items():

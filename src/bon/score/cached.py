@@ -29,7 +29,8 @@ class CachedScorer:
     its own candidate. The names and scores of other scorers, ids, indices and seeds are not looked at.
 
     `mode` is as in `generate.cached`. A pool with an unscored candidate is not kept, nor is an unscored candidate; no
-    more is a score with a missing part, for it may come of an error that has passed by the next time.
+    more is a score with a missing part, for it may come of an error that has passed by the next time, nor one of which
+    the scorer says that it is not `lasting`.
     """
 
     def __init__(self, inner: Scorer, responses: Responses, *, mode: Mode = "write", identity: Any = None) -> None:
@@ -86,6 +87,9 @@ class CachedScorer:
         if key is None or not self._adds or not all(isinstance(score, Score) for score in scores):
             return
         if not scores or any(s.value is None or None in s.parts.values() or s.cached for s in scores):
+            return
+        lasting = getattr(self.inner, "lasting", None)
+        if lasting is not None and not all(map(lasting, scores)):
             return
         try:
             value = encode(scores)

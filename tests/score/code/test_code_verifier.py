@@ -18,9 +18,11 @@ import pytest
 import bon
 from bon.errors import SpecError
 from bon.sandbox import Limits, Sandbox, Tests, available
+from bon.score.cached import CachedScorer
 from bon.score.code import Code
 from bon.score.code.cases import cases_of
 from bon.store.convert.programs import humaneval
+from bon.store.responses import Responses
 from bon.store.sources.row import Row
 from bon.testing import check_scorer
 from bon.types import Candidate, Pool, Prompt, Score, as_messages
@@ -51,6 +53,30 @@ async def test_a_candidate_scores_the_share_of_tests_that_it_passes(sandbox: San
     assert (none.value, none.reason) == (0.0, "unparsed")
     assert wrong.value == 0.0
     assert right.seconds
+
+
+async def test_scores_are_kept_in_a_cache_but_not_those_of_programs_that_ran_out_of_time(tmp_path: Path) -> None:
+    asked = pool(ASSERTS, "def double(x): return x + 2", "import time\ndef double(x): time.sleep(60)")
+    responses = Responses(tmp_path / "responses.sqlite")
+    with Sandbox(limits=Limits(seconds=2)) as sandbox:
+        first = await CachedScorer(Code(sandbox=sandbox), responses)(asked)
+        await asyncio.sleep(0.05)  # what was put is committed
+        again = await CachedScorer(Code(sandbox=sandbox), responses)(asked)
+        whole = await CachedScorer(Code(sandbox=sandbox, whole=True), responses)(asked)
+    responses.close()
+    assert [score.cached for score in (*first, *again, *whole)] == [False, False, True, False, False, False]
+    assert [score.value for score in (*first, *again, *whole)] == [0.5, 0.0, 0.5, 0.0, 0.0, 0.0]
+    assert again[0].reason == first[0].reason
+    assert again[1].reason.startswith("timeout")
+
+
+def test_what_would_change_scores_is_in_the_identity() -> None:
+    specs = ("code", "code?seconds=5", "code?memory=64", "code?whole=true", "code?tests=prompt", "code?processes=2")
+    made = [bon.scorer(spec) for spec in specs]
+    assert len({json.dumps(scorer.identity, sort_keys=True) for scorer in made}) == len(specs)
+    assert bon.scorer("code").identity == bon.scorer("code?seconds=10").identity
+    for scorer in made:
+        scorer.close()
 
 
 async def test_scripts_are_compared_by_what_they_print(sandbox: Sandbox) -> None:

@@ -11,10 +11,10 @@ from bon.errors import ScoreError
 from bon.protocols import Generator
 from bon.sandbox import Limits, Sandbox, Tests, Verdict
 from bon.score.code.cases import entry_point_of, stub_of, tests_of
-from bon.score.code.generated import draw_tests
+from bon.score.code.generated import draw_tests, question
 from bon.score.code.programs import program_of
 from bon.score.code.verifier import scored
-from bon.types import Pool, Score
+from bon.types import Pool, Prompt, Score
 
 __all__ = ["GeneratedTests", "agreements"]
 
@@ -49,6 +49,10 @@ class GeneratedTests:
         self.tests = tests
         self._sandbox = Sandbox(limits=limits) if sandbox is None else sandbox
         self._owned = sandbox is None
+
+    def question(self, prompt: Prompt) -> Prompt:
+        """What the generator is asked, `draws` times a pool. Raises `ScoreError` where the prompt names no function."""
+        return question(prompt)
 
     async def __call__(self, pool: Pool) -> Sequence[Score]:
         if not pool.candidates:

@@ -15,7 +15,7 @@ from bon.protocols import Generator
 from bon.score.code.cases import entry_point_of, stub_of
 from bon.types import Candidate, Prompt, Usage, as_messages
 
-__all__ = ["Drawn", "asserts_in", "draw_tests"]
+__all__ = ["Drawn", "asserts_in", "draw_tests", "question"]
 
 _ASK = """\
 Here is a task for a Python programmer:
@@ -37,20 +37,25 @@ class Drawn:
     calls: int
 
 
-async def draw_tests(generator: Generator, prompt: Prompt, *, draws: int, most: int) -> Drawn:
-    """Ask a model `draws` times for tests of a prompt's function; at most `most` different ones are kept.
-
-    Raises `ScoreError` where the prompt names no `entry_point`, or where nothing that came back is a test.
-    """
+def question(prompt: Prompt) -> Prompt:
+    """What a model is asked for tests of a prompt's function. Raises `ScoreError` where that is not named."""
     name = entry_point_of(prompt)
     if not name.isidentifier():
         raise ScoreError(f"tests are written for a function: the prompt's metadata names no `entry_point` ({name!r})")
     stub = stub_of(prompt)
     task = f"```python\n{stub.rstrip()}\n```" if stub else prompt.text
     seed = {"seed": prompt.request["seed"]} if "seed" in prompt.request else {}
-    asked = Prompt(
+    return Prompt(
         id=f"{prompt.id}#tests", messages=as_messages(_ASK.format(task=task, name=name)), request={**_REQUEST, **seed}
     )
+
+
+async def draw_tests(generator: Generator, prompt: Prompt, *, draws: int, most: int) -> Drawn:
+    """Ask a model `draws` times for tests of a prompt's function; at most `most` different ones are kept.
+
+    Raises `ScoreError` where the prompt names no `entry_point`, or where nothing that came back is a test.
+    """
+    name, asked = entry_point_of(prompt), question(prompt)
     drawn = [draw async for draw in generator(asked, draws)]
     answers = sorted((one for one in drawn if isinstance(one, Candidate)), key=lambda one: one.index)
     tests = dict.fromkeys(test for answer in answers for test in asserts_in(answer.text, name))

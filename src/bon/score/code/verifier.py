@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Literal, TypeAlias
+from dataclasses import asdict, replace
+from typing import Any, Literal, TypeAlias
 
 from bon.concurrency import as_landed
 from bon.errors import DataError
 from bon.sandbox import Limits, Output, Sandbox, Tests, Verdict
+from bon.sandbox.choosing import pythons
 from bon.score.code.cases import Cases, Script, cases_of, entry_point_of, same_text, stub_of
 from bon.score.code.doctests import examples_of
 from bon.score.code.programs import program_of
@@ -16,6 +17,9 @@ from bon.score.lift import pointwise
 from bon.types import Candidate, Pool, Prompt, Score
 
 __all__ = ["Code", "Source", "scored"]
+
+_VERSION = 1
+"""Higher whenever the same program under the same tests may come to another score."""
 
 Source: TypeAlias = Literal["reference", "prompt"]
 """Which tests: those that come with the prompt's reference, or the examples that the prompt itself shows."""
@@ -50,6 +54,19 @@ class Code:
         self._sandbox = Sandbox(limits=limits) if sandbox is None else sandbox
         self._owned = sandbox is None
         self._each = pointwise(self._judge, name=name)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What its scores depend on beside the prompt and the candidate: they are found by it in a cache."""
+        confined = self._sandbox.backend
+        python = confined.python if confined else next(iter(pythons()), None)
+        settings = {"tests": self.tests, "whole": self.whole, "limits": asdict(self._sandbox.limits)}
+        return {"code": _VERSION, **settings, "python": python and python.name}
+
+    @staticmethod
+    def lasting(score: Score) -> bool:
+        """Whether a score would be the same another time: on a machine that is busy the time may be up too early."""
+        return not score.reason.startswith("timeout")
 
     async def __call__(self, pool: Pool) -> Sequence[Score]:
         return await self._each(pool)
