@@ -10,7 +10,7 @@ import numpy as np
 
 from bon.train.recipe import Recipe
 
-__all__ = ["learning_rate", "passes", "rows_of", "seed_of", "steps_an_epoch", "steps_in_all"]
+__all__ = ["learning_rate", "passes", "rows_from", "rows_of", "seed_of", "steps_an_epoch", "steps_in_all"]
 
 
 def steps_an_epoch(rows: int, recipe: Recipe) -> int:
@@ -27,6 +27,14 @@ def rows_of(step: int, rows: int, recipe: Recipe) -> list[int]:
     """The places of the rows that step number `step`, from 0, takes: every epoch has an order of its own."""
     epoch, within = divmod(step, steps_an_epoch(rows, recipe))
     return _shuffled(rows, recipe.seed, epoch)[within * recipe.batch : (within + 1) * recipe.batch]
+
+
+def rows_from(start: int, count: int, rows: int, *, seed: int) -> list[int]:
+    """The places of the rows that numbers `start`, `start + 1` ... of an endless row of epochs take.
+
+    Each epoch meets every row once, in an order of its own.
+    """
+    return [_shuffled(rows, seed, number // rows)[number % rows] for number in range(start, start + count)]
 
 
 @lru_cache(maxsize=2)

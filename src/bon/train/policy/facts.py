@@ -1,0 +1,100 @@
+"""What an online training is: its prompts as tokens, its identity, its report; it computes nothing."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+
+from bon.errors import DrawError, UsageError
+from bon.generate.planning import make_plan
+from bon.models.transformers import LanguageModel
+from bon.store.plain import canonical
+from bon.train.policy.model import Policy, PolicySetup
+from bon.train.policy.online_recipe import OnlineRecipe, OnlineTask
+
+__all__ = ["encoded", "identity_of", "method_of", "require_samples", "settings_of"]
+
+_TEMPLATE = ("tools", "tool_choice", "chat_template_kwargs", "enable_thinking")
+"""What of a prompt's request has a part in its tokens."""
+_NO_MATTER = frozenset({"device", "checkpointing", "save_seconds"})
+"""Settings that do not change the result."""
+_TOO_LONG = "prompts that leave no room for an answer in the context"
+
+
+def encoded(policy: Policy, task: OnlineTask, recipe: OnlineRecipe) -> tuple[OnlineTask, list[tuple[int, ...]]]:
+    """The prompts as `hf:` gives them to a model, and the task without those that leave too little room for an answer.
+
+    Raises UsageError where no prompt is left.
+    """
+    lm = LanguageModel(
+        name=policy.setup.reference,
+        model=policy.model,
+        tokenizer=policy.tokenizer,
+        context=policy.context,
+        eos=policy.eos,
+    )
+    kept, ids = [], []
+    for prompt in task.prompts:
+        request = {name: prompt.request[name] for name in _TEMPLATE if name in prompt.request}
+        try:
+            plan = make_plan(lm, prompt.messages, {**request, "max_tokens": recipe.max_tokens}, draws=1)
+        except DrawError:
+            continue
+        if plan.max_tokens == recipe.max_tokens:
+            kept.append(prompt)
+            ids.append(plan.prompt)
+    if not kept:
+        raise UsageError(
+            f"none of {len(task.prompts)} prompts leaves room for {recipe.max_tokens} tokens in the {policy.context} "
+            f"that {policy.setup.reference!r} reads: give shorter prompts, or a smaller max_tokens"
+        )
+    if len(kept) == len(task.prompts):
+        return task, ids
+    left_out = {**task.left_out, _TOO_LONG: len(task.prompts) - len(kept)}
+    return replace(task, prompts=kept, left_out=left_out), ids
+
+
+def require_samples(task: OnlineTask) -> None:
+    """Raise UsageError for a task without prompts, or without the samples that its aim ranks against."""
+    if not task.prompts:
+        raise UsageError("there are no prompts to train on")
+    known = {prompt.id for prompt in task.prompts}
+    if len(known) < len(task.prompts):
+        raise UsageError("two prompts have one id: give each an id of its own")
+    without = [name for name in known if name not in task.samples]
+    if without and (task.aim.ranked or task.samples):
+        raise UsageError(
+            f"{len(without)} of {len(known)} prompts have no rewards of reference samples (the first is "
+            f"{min(without)!r}): sample and score them, or leave them out"
+        )
+
+
+def settings_of(task: OnlineTask, setup: PolicySetup, recipe: OnlineRecipe) -> dict[str, Any]:
+    """All that a training is made with, besides data."""
+    parts: dict[str, Any] = {"aim": task.aim, "setup": setup, "recipe": recipe}
+    return {
+        part: {name: value for name, value in asdict(values).items() if name not in _NO_MATTER}
+        for part, values in parts.items()
+    }
+
+
+def identity_of(task: OnlineTask, setup: PolicySetup, recipe: OnlineRecipe) -> dict[str, Any]:
+    """What makes two trainings the same."""
+    asked, ranked = hashlib.sha256(), hashlib.sha256()
+    for prompt in task.prompts:
+        asked.update(canonical({"id": prompt.id, "messages": prompt.messages, "request": prompt.request}))
+        ranked.update(np.asarray(task.samples.get(prompt.id, ()), dtype=np.float64).tobytes() + b"\n")
+    return {
+        **settings_of(task, setup, recipe),
+        "prompts": asked.hexdigest(),
+        "samples": ranked.hexdigest(),
+        **task.identity,
+    }
+
+
+def method_of(task: OnlineTask) -> str:
+    """The name of a method: `vbon-eq5`, `vbon-l`, `vbon-l1`, or `ppo` for a reward, whatever the algorithm."""
+    return "ppo" if task.aim.kind == "reward" else f"vbon-{task.aim.kind.lower()}"
