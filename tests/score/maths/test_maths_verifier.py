@@ -50,6 +50,37 @@ async def test_right_is_one_and_wrong_is_zero(text: str, reference: str, value: 
     assert (await verdict(text, reference)).value == value
 
 
+@pytest.mark.parametrize(
+    ("text", "reference", "value"),
+    [
+        (r"The answer is $2\sqrt{3}$.", "3", 0),
+        (r"The answer is \(\frac{\pi}{2}\).", "2", 0),
+        (r"The answer is $\pm 2$.", "2", 0),
+        ("The answer is 2 or 3.", "2", 0),
+        ("The answer is (3, 4).", "4", 0),
+        ("The answer is x = 3, y = 4.", "4", 0),
+        ("The answer is 3x.", "3", 0),
+        ("The answer is 5 - 3.", "3", 0),
+        ("The answer is 6:30.", "30", 0),
+        (r"Hence it is $3\sqrt{2}$.", "2", 0),
+        (r"Hence it is \[25\pi\]", "25", 0),
+        (r"The answer is $\sqrt{16}$.", "4", 1),
+        (r"The answer is $\log_2 8$.", "3", 1),
+        (r"The answer is $x = \frac{10}{4}$.", "2.5", 1),
+        (r"The answer is $\frac{3}{4}$ of the cake.", "0.75", 1),
+        ("The answer is 5 + 3 = 8 apples.", "8", 1),
+        ("The answer is 20 - 5 = <<20-5=15>>15", "15", 1),
+        ("The answer is (5).", "5", 1),
+        (r"The answer is \( 5 \).", "5", 1),
+        (r"The answer is $x \approx 3.5$.", "3.5", 1),
+        (r"So there are $\binom{4}{2} = 6$ ways.", "6", 1),
+        (r"Since $\sqrt{4}$ is 2, it is 7.", "7", 1),
+    ],
+)
+async def test_a_number_that_is_part_of_a_formula_is_not_the_answer(text: str, reference: str, value: float) -> None:
+    assert (await verdict(text, reference)).value == value
+
+
 @pytest.mark.parametrize("text", ["", "I do not know.", "\\boxed{", "word " * 60])
 async def test_an_unreadable_answer_is_wrong_and_says_unparsed(text: str) -> None:
     assert await verdict(text, "18") == Score(value=0.0, reason="unparsed")

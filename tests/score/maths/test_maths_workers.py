@@ -158,9 +158,9 @@ def test_workers_without_questions_end_by_themselves() -> None:
     short = Workers(most=1, idle=0.1)
     short.ask_blocking(question("1+x"))
     until = time.monotonic() + 30
-    while children() != before and time.monotonic() < until:
+    while children() - before and time.monotonic() < until:
         time.sleep(0.05)
-    assert children() == before
+    assert not children() - before  # workers of other tests may end meanwhile
     assert short.ask_blocking(question("5+x")).verdict == "different"
     short.close()
 

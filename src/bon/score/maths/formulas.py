@@ -24,6 +24,8 @@ __all__ = ["answered", "equal", "standard"]
 _CONFIG = (LatexExtractionConfig(),)
 _PLUS_MINUS = re.compile(r"\\pm|±")
 _MEMBER = re.compile(r"^[A-Za-z]\s?\\in\b(?!fty)")
+_ABOUT = re.compile(r"^\s*(?:\\approx|≈)")
+_REPEATING = re.compile(r"([0-9]{0,9})\.([0-9]{0,9})\\overline\s?\{?\s?([0-9]{1,9})\s?\}?")
 _WORDS = re.compile(r"(?<![A-Za-z\\])(?:or|and)(?![A-Za-z])")
 _ROOT = re.compile(r"\\?sqrt\s?\(([^()]*)\)")
 _UNIT = re.compile(r"(?<=[0-9A-Za-z}) ])(?: (?!(?:pi|sin|cos|tan|log|ln|exp)\b)[A-Za-z]{2,})+$")
@@ -131,8 +133,16 @@ def _reduced_expression(expression: Any) -> Any:
 
 def _spelled(text: str) -> str:
     """What people write, as LaTeX has it: sqrt(2), 2pi, "1 or 2", x in [1, 2]."""
-    text = _MEMBER.sub("", text.translate(_SIGNS))
+    text = _MEMBER.sub("", _ABOUT.sub("", text.translate(_SIGNS)))
+    text = _REPEATING.sub(_fraction, text)
     text = _UNIT.sub("", _WORDS.sub(",", text))
     text = _ROOT.sub(r"\\sqrt{\1}", text)
     text = _INFINITY.sub(r"\\infty", text)
     return _BARE.sub(r"\\\1", text)
+
+
+def _fraction(repeating: re.Match[str]) -> str:
+    """A decimal with digits that repeat without end, as a fraction."""
+    whole, once, ever = repeating[1] or "0", repeating[2], repeating[3]
+    above = int(whole + once + ever) - int(whole + once)
+    return rf"\frac{{{above}}}{{{10 ** len(once) * (10 ** len(ever) - 1)}}}"

@@ -7,9 +7,23 @@ from fractions import Fraction
 from functools import lru_cache
 
 from bon import answers
+from bon.answers.numbers import plain as typed
 
 __all__ = ["decided", "read", "standard", "stated"]
 
+_DISPLAYED = re.compile(r"\$([^$]{1,200})\$|\\\(([^$]{1,200}?)\\\)|\\\[([^$]{1,200}?)\\\]")
+_PROSE = re.compile(r"[^\W\d_]{2}")
+_LISTED = re.compile(r"\b(?:or|and|pi|sqrt)\b")
+_SEVERAL = re.compile(r"[A-Za-z]\s?=[^=,;]*[,;][\s$]*[A-Za-z]\s?=")
+_BEYOND = re.compile(
+    r"""\\(?: sqrt | pm | mp | pi | log | ln | exp | sin | cos | tan | cot | arc[a-z]{3} | binom | infty | overline )
+          (?![A-Za-z])
+    | \\[dt]?frac (?! \s?(?:\{\s?\d+\s?\}|\d) \s?(?:\{\s?\d+\s?\}|\d))
+    | [√π±∞] | \b(?:pi|sqrt|or)\b | \d\s?[xyz]$ | [A-Za-z]\s?=
+    | ^\(\s?(?!\d{1,3},\d{3}\b)[^(),]+(?:,[^(),]+)+\)$ | ^[\d.]+\s?[-:]\s?[\d.]+$""",
+    re.VERBOSE,
+)
+"""What makes more of numbers than a number: of 2\\sqrt{3}, 3\\pi, ±2, "2 or 3" and (3, 4) none is the answer."""
 _CHOICE = re.compile(r"[A-J]")
 _NUMERAL = re.compile(r"(?P<digits>[0-9A-Za-z]{1,200})_\{?(?P<base>[0-9]{1,2})\}?")
 _WORDS = re.compile(r"[^\W\d_]{2,}(?:[\s'][^\W\d_]+)*")
@@ -28,15 +42,33 @@ def stated(reference: str) -> str | None:
 def read(text: str, reference: str) -> str | None:
     """The answer of a text, in the light of a reference: where that is a number, the final number counts.
 
-    A box or a mark that holds something else is an answer all the same: a formula may be worth the number.
+    A box, a mark or, without these, a last formula that holds something else is an answer all the same: it may be worth
+    the number, and where it is not no part of it counts.
     """
     if not _is_number(reference):
         return answers.any(text)
+    if (formula := _formula(text)) is not None:
+        return formula
     found = answers.number(text)
     if found is None and (answers.boxed(text) or answers.marked(text)):
         found = answers.any(text)
         return found if found and _is_formula(found) else None
     return found
+
+
+def _formula(text: str) -> str | None:
+    """What a text announces, or its last formula that holds its last number, where no number in it is the answer."""
+    if answers.boxed(text):
+        return None
+    said = next(iter(answers.marked(text)), None)
+    if said is None:
+        found = [*_DISPLAYED.finditer(text)] if "\\" in text else []
+        said = "".join(found[-1].groups("")) if found else ""
+        if answers.number(said) != answers.number(text):
+            return None
+    side = (said if _SEVERAL.search(said) else said.rpartition("=")[2]).strip(" \t*_.$")
+    bare = not _PROSE.search(_LISTED.sub(" ", typed(side)))
+    return answers.representative(side) if bare and _BEYOND.search(side) else None
 
 
 def decided(answer: str, reference: str) -> bool | None:
