@@ -82,12 +82,12 @@ def _exponential(samples: npt.ArrayLike, r: npt.ArrayLike) -> Floats:
     fitted at the plotting positions i / (M + 1), which gives b > 0 whenever two samples differ.
     """
     known, asked = _checked(samples), np.asarray(r, dtype=np.float64)
+    if known[0] == known[-1]:
+        return log_f(known, asked)
     places = np.arange(1, known.size + 1) / (known.size + 1)
     reduced = -np.log(-np.log(places))
     spread = reduced - reduced.mean()
-    slope = float(spread @ known) / float(spread @ spread) if known.size > 1 else 0.0
-    if not slope > 0:
-        return log_f(known, asked)
+    slope = float(spread @ (known - known.mean())) / float(spread @ spread)
     standard = reduced.mean() + (asked - known.mean()) / slope
     with np.errstate(over="ignore"):
         fitted: Floats = np.maximum(-np.exp(-standard), -np.finfo(np.float64).max)
