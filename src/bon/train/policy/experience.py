@@ -214,4 +214,7 @@ def _advantages(
 
 def _wins(rewards: Floats, samples: Sequence[Floats]) -> float:
     """The sum of the shares of reference samples that are beaten."""
-    return math.fsum(float(win_share(known, value)) for known, value in zip(samples, rewards, strict=True))
+    alike: dict[int, list[int]] = {}
+    for row, known in enumerate(samples):
+        alike.setdefault(id(known), []).append(row)
+    return math.fsum(float(win_share(samples[rows[0]], rewards[rows]).sum()) for rows in alike.values())

@@ -121,9 +121,13 @@ class Aim:
         if len(samples) != values.size:
             raise UsageError(f"{len(samples)} rows of reference samples for {values.size} rewards: wanted one of each")
         below, upto, log_below = np.empty((3, values.size))
-        for row, (known, value) in enumerate(zip(samples, values, strict=True)):
-            below[row], upto[row] = below_and_upto(known, value, self.estimator)
-            log_below[row] = log_f(known, value, self.estimator)
+        alike: dict[int, list[int]] = {}  # responses to one prompt are ranked together: a prompt's array is one object
+        for row, known in enumerate(samples):
+            alike.setdefault(id(known), []).append(row)
+        for rows in alike.values():
+            known, some = samples[rows[0]], values[rows]
+            below[rows], upto[rows] = below_and_upto(known, some, self.estimator)
+            log_below[rows] = log_f(known, some, self.estimator)
         return self.of(values, logs, below, upto, log_below)
 
     def of(self, rewards: Floats, log_ref: Floats, below: Floats, upto: Floats, log_below: Floats) -> Floats:
