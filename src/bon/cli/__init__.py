@@ -35,6 +35,7 @@ _COMMANDS = {
     "audit": ("bon.cli.audit", "Find out by asking how far a judge can be trusted."),
     "principles": ("bon.cli.principles", "Learn judging principles from labelled data, and write them as a judge."),
     "train": ("bon.cli.train", "Train models that score, or that draw."),
+    "frontier": ("bon.cli.frontier", "Say what trained policies gain against how far they moved, beside best-of-N."),
     "sandbox": ("bon.cli.sandbox", "Find out what a sandbox on this machine holds."),
     "pull": ("bon.cli.pull", "Fetch the embedded model."),
 }

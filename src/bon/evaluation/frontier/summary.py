@@ -86,7 +86,10 @@ def summarise(
         kl_estimated=best.estimated,
         methods=_method_rows(cut, best, draws, rng),
         costs=_costs(level, reference, int(best.n[-1])),
-        notes=[f"{lost} prompts are left out: a run, or the reference, has no reward on them"] if lost else [],
+        notes=[
+            *([f"{lost} prompts are left out: a run, or the reference, has no reward on them"] if lost else []),
+            *(f"{run.run}: {count} {what}" for run in runs for what, count in run.missing.items()),
+        ],
     )
 
 

@@ -62,9 +62,7 @@ class Answers:
     """Of drawing them, without reading what the reference says of them."""
 
 
-def loaded(
-    source: str, measuring: Measuring, *, revision: str | None = None, device: str | None = None
-) -> LanguageModel:
+def loaded(source: str, *, revision: str | None = None, device: str | None = None) -> LanguageModel:
     """A model to measure: a folder that bon trained, or the reference as a training names it. Raises ModelError."""
     from bon.models.from_gguf import resolved
 

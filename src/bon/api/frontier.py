@@ -1,0 +1,177 @@
+"""How near trained policies come to best-of-N: `bon.frontier` measures them on test prompts, and writes the page."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from bon._version import __version__
+from bon.api.measuring import Hearing, Studio, Testing
+from bon.api.prompts import as_prompt
+from bon.api.rewards import require_pointwise
+from bon.api.shared import shared_builder
+from bon.errors import UsageError
+from bon.evaluation.frontier.gathering import measured_of, reference_of
+from bon.evaluation.frontier.measured import Frontier, Measured, Reference
+from bon.evaluation.frontier.page import frontier_page
+from bon.evaluation.frontier.summary import summarise
+from bon.ledger import Ledger
+from bon.protocols import Scorer
+from bon.registry import Builder
+from bon.score import ScorerLike
+from bon.store.jsonl import write_atomic
+from bon.store.prompts import read_prompts
+from bon.train.policy.outcome import PolicyReport
+from bon.train.policy.report import read_run
+from bon.types import Prompt
+
+__all__ = ["frontier"]
+
+_TOKENS = 64
+"""Of an answer, where no training says it."""
+
+
+def frontier(
+    runs: Sequence[str | Path],
+    prompts: str | Path | Iterable[str | Prompt],
+    *,
+    scorer: str | ScorerLike,
+    by: str | ScorerLike | None = None,
+    out: str | Path | None = None,
+    folder: str | Path | None = None,
+    testing: Testing | None = None,
+    builder: Builder | None = None,
+    ledger: Ledger | None = None,
+    progress: Hearing | None = None,
+) -> Frontier:
+    """Measure policies that bon trained from one reference on test prompts, beside best-of-N of it; it blocks.
+
+    `runs` are their folders, `prompts` a file or prompts that were not trained on. `scorer` gives the rewards that are
+    measured; `by` is what best-of-N chooses by, where that is another one. `testing` says how many answers are drawn,
+    at which temperatures. `out` is the page of HTML. In `folder` what was drawn and scored is kept, as pools, and the
+    same call goes on with it; without one it is kept beside the page (`frontier.html` -> `frontier-draws`), or nowhere.
+
+    Raises UsageError for folders without a finished training, trainings from different references, and a scorer of
+    whole pools; MissingExtra without altair where there is an `out`; and what drawing and scoring raise.
+    """
+    reports = [read_run(Path(run)) for run in runs]
+    reference, revision = _one_reference(reports)
+    asked = list(read_prompts(prompts)) if isinstance(prompts, str | Path) else [as_prompt(each) for each in prompts]
+    if not asked:
+        raise UsageError("there are no prompts to measure on")
+    how = testing or Testing()
+    heat, length = _decoding(reports, how)
+    builder = builder or shared_builder()
+    measuring, choosing = (None if given is None else builder.scorer(given) for given in (scorer, by))
+    assert measuring is not None  # it was given  # noqa: S101
+    scorers: dict[str, Scorer] = {one.name: one for one in (measuring, choosing) if one is not None}
+    for one in scorers.values():
+        require_pointwise(one)
+    with ExitStack() as stack:
+        place = _place(out, folder, stack)
+        studio = Studio(place, asked, how, reference=reference, revision=revision, ledger=ledger, progress=progress)
+        found: list[Measured] = []
+        references: list[Reference] = []
+        settings = _settings(reports)
+        for temperature in heat:
+            samples = studio.samples(how.measuring(temperature, length, draws=how.samples), scorers)
+            chosen = None if choosing is None else choosing.name
+            known = reference_of(samples, name=reference, temperature=temperature, by=measuring.name, chosen=chosen)
+            references.append(known)
+            for report, setting in zip(reports, settings, strict=True):
+                answers = studio.answers(
+                    report, how.measuring(temperature, length, draws=how.draws), {measuring.name: measuring}
+                )
+                found.append(
+                    measured_of(
+                        answers,
+                        known,
+                        by=measuring.name,
+                        run=report.out,
+                        method=report.method,
+                        setting=setting,
+                        seed=report.seed,
+                        cost={part: asdict(cost) for part, cost in report.cost.items()},
+                    )
+                )
+    made = replace(summarise(found, references[0], scorer=measuring.name, seed=how.seed), settings=asdict(how))
+    if out is not None:
+        write_page(made, Path(out), runs=[Path(run) for run in runs])
+    return made
+
+
+def write_page(found: Frontier, out: Path, *, runs: Sequence[Path]) -> None:
+    """Write the page of a frontier, whole or not at all. Raises MissingExtra without altair."""
+    title = f"Frontier: {', '.join(dict.fromkeys(run.parent.name or run.name for run in runs))}"
+    facts = [f"made by bon {__version__}, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"]
+    text = frontier_page(found, title=title, facts=facts)
+    write_atomic(out, iter(text.encode("utf-8", errors="replace").splitlines()))
+
+
+def _place(out: str | Path | None, folder: str | Path | None, stack: ExitStack) -> Path:
+    """Where draws are kept."""
+    if folder is not None:
+        return Path(folder)
+    if out is not None:
+        return Path(out).with_name(f"{Path(out).stem}-draws")
+    return Path(stack.enter_context(TemporaryDirectory(prefix="bon-")))
+
+
+def _one_reference(reports: Sequence[PolicyReport]) -> tuple[str, str | None]:
+    found = list(dict.fromkeys((report.reference, report.revision) for report in reports))
+    if len(found) != 1:
+        told = ", ".join(f"{name}{f' ({revision})' if revision else ''}" for name, revision in found) or "none"
+        raise UsageError(
+            f"a frontier is of policies trained from one reference, and these are from {told}: give those of one"
+        )
+    return found[0]
+
+
+def _decoding(reports: Sequence[PolicyReport], testing: Testing) -> tuple[list[float], int]:
+    """The temperatures and the length: as asked for, else those that all trainings have in common."""
+    trained = {
+        name: {_flat(report)[name] for report in reports if name in _flat(report)}
+        for name in ("temperature", "max_tokens")
+    }
+    for name, given in (("temperature", testing.temperatures), ("max_tokens", testing.max_tokens)):
+        if not given and len(trained[name]) > 1:
+            told = ", ".join(f"{value:g}" for value in sorted(trained[name]))
+            raise UsageError(f"the policies were trained at different {name}s ({told}): say which one to measure at")
+    heat = testing.temperatures or tuple(trained["temperature"]) or (1.0,)
+    length = testing.max_tokens or next(iter(trained["max_tokens"]), _TOKENS)
+    if len(set(heat)) < len(heat) or any(not value > 0 for value in heat):
+        raise UsageError(f"temperatures {', '.join(map(str, heat))}: each is above 0, and there once")
+    return list(heat), int(length)
+
+
+def _flat(report: PolicyReport) -> dict[str, Any]:
+    """The settings of a training, those of its parts among them; what is not set is left out."""
+    found: dict[str, Any] = {}
+    for name, value in report.settings.items():
+        found.update(value if isinstance(value, Mapping) else {name: value})
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _settings(reports: Sequence[PolicyReport]) -> list[str]:
+    """What sets each run apart from the others of its method: N or beta, and whatever else differs but the seed."""
+    values: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for report in reports:
+        for name, value in _flat(report).items():
+            values[report.method, name].add(repr(value))
+    found = []
+    for report in reports:
+        own = _flat(report)
+        names = [name for name in own if name != "seed" and len(values[report.method, name]) > 1]
+        shown = dict.fromkeys([*(name for name in ("n", "beta") if name in own), *names])
+        found.append(", ".join(f"{name}={_told(own[name])}" for name in shown))
+    return found
+
+
+def _told(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
