@@ -78,6 +78,25 @@ def _():
 def _():
     import socket
     socket.socket(socket.AF_UNIX).connect(chr(0) + told["socket"]); return None
+@probe("makes a socket of any kind")
+def _():
+    import socket
+    for family, kind in ((40, 1), (16, 3), (17, 3), (2, 1), (2, 2), (10, 1), (1, 1), (1, 2)):
+        try:
+            socket.socket(family, kind)
+        except OSError as error:
+            last = error
+        else:
+            return None
+    raise last
+@probe("sends to a socket that has a name")
+def _():
+    import socket
+    socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)[0].sendto(b"x", told["place"]); return None
+@probe("has the kernel send us a signal")
+def _():
+    import fcntl
+    fcntl.fcntl(0, fcntl.F_SETOWN, told["pid"]); return None
 @probe("sees our process")
 def _():
     os.kill(told["pid"], 0); return None
@@ -120,7 +139,7 @@ def selftest(backend: Backend) -> Iterator[Finding]:
 def _attempts(backend: Backend) -> Iterator[Finding]:
     with _canaries() as told:
         done = execute(backend, _PROBES, json.dumps(told), _LIMITS, _never)
-        touched = [path.name for path in Path(str(told["file"])).parent.iterdir()] != ["canary"]
+        touched = [path.name for path in Path(str(told["file"])).parent.iterdir() if path.name != "named"] != ["canary"]
         touched = touched or Path(str(told["file"])).read_text(encoding="utf-8") != "secret"
     try:
         found: dict[str, str | None] = json.loads(done.stdout)
@@ -176,6 +195,7 @@ def _canaries() -> Iterator[dict[str, str | int | list[str]]]:
         tempfile.TemporaryDirectory() as folder,
         socket.create_server(("127.0.0.1", 0)) as port,
         socket.socket(socket.AF_UNIX) as local,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as named,
     ):
         Path(folder).chmod(0o777)
         file = Path(folder) / "canary"
@@ -184,8 +204,11 @@ def _canaries() -> Iterator[dict[str, str | int | list[str]]]:
         name = f"bon-canary-{os.urandom(8).hex()}"
         local.bind("\0" + name)
         local.listen()
+        named.bind(f"{folder}/named")
+        Path(folder, "named").chmod(0o666)
         yield {
             "file": str(file),
+            "place": f"{folder}/named",
             "port": port.getsockname()[1],
             "socket": name,
             "pid": os.getpid(),
