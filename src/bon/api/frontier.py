@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from bon._version import __version__
-from bon.api.measuring import Hearing, Studio, Testing
+from bon.api.measuring import Hearing, Studio, Trial
 from bon.api.prompts import as_prompt
 from bon.api.rewards import require_pointwise
 from bon.api.shared import shared_builder
@@ -45,7 +45,7 @@ def frontier(
     by: str | ScorerLike | None = None,
     out: str | Path | None = None,
     folder: str | Path | None = None,
-    testing: Testing | None = None,
+    trial: Trial | None = None,
     builder: Builder | None = None,
     ledger: Ledger | None = None,
     progress: Hearing | None = None,
@@ -53,7 +53,7 @@ def frontier(
     """Measure policies that bon trained from one reference on test prompts, beside best-of-N of it; it blocks.
 
     `runs` are their folders, `prompts` a file or prompts that were not trained on. `scorer` gives the rewards that are
-    measured; `by` is what best-of-N chooses by, where that is another one. `testing` says how many answers are drawn,
+    measured; `by` is what best-of-N chooses by, where that is another one. `trial` says how many answers are drawn,
     at which temperatures. `out` is the page of HTML. In `folder` what was drawn and scored is kept, as pools, and the
     same call goes on with it; without one it is kept beside the page (`frontier.html` -> `frontier-draws`), or nowhere.
 
@@ -65,7 +65,7 @@ def frontier(
     asked = list(read_prompts(prompts)) if isinstance(prompts, str | Path) else [as_prompt(each) for each in prompts]
     if not asked:
         raise UsageError("there are no prompts to measure on")
-    how = testing or Testing()
+    how = trial or Trial()
     heat, length = _decoding(reports, how)
     builder = builder or shared_builder()
     measuring, choosing = (None if given is None else builder.scorer(given) for given in (scorer, by))
@@ -133,18 +133,20 @@ def _one_reference(reports: Sequence[PolicyReport]) -> tuple[str, str | None]:
     return found[0]
 
 
-def _decoding(reports: Sequence[PolicyReport], testing: Testing) -> tuple[list[float], int]:
+def _decoding(reports: Sequence[PolicyReport], trial: Trial) -> tuple[list[float], int]:
     """The temperatures and the length: as asked for, else those that all trainings have in common."""
     trained = {
         name: {_flat(report)[name] for report in reports if name in _flat(report)}
         for name in ("temperature", "max_tokens")
     }
-    for name, given in (("temperature", testing.temperatures), ("max_tokens", testing.max_tokens)):
+    for name, given in (("temperature", trial.temperatures), ("max_tokens", trial.max_tokens)):
         if not given and len(trained[name]) > 1:
             told = ", ".join(f"{value:g}" for value in sorted(trained[name]))
-            raise UsageError(f"the policies were trained at different {name}s ({told}): say which one to measure at")
-    heat = testing.temperatures or tuple(trained["temperature"]) or (1.0,)
-    length = testing.max_tokens or next(iter(trained["max_tokens"]), _TOKENS)
+            raise UsageError(
+                f"the policies were trained at several values of {name} ({told}): say at which one to measure"
+            )
+    heat = trial.temperatures or tuple(trained["temperature"]) or (1.0,)
+    length = trial.max_tokens or next(iter(trained["max_tokens"]), _TOKENS)
     if len(set(heat)) < len(heat) or any(not value > 0 for value in heat):
         raise UsageError(f"temperatures {', '.join(map(str, heat))}: each is above 0, and there once")
     return list(heat), int(length)

@@ -25,14 +25,14 @@ from bon.train.policy.measures import Answers, Measuring, loaded, measured_draws
 from bon.train.policy.outcome import PolicyReport
 from bon.types import Candidate, Pool, Prompt, Score, Seconds, Usage
 
-__all__ = ["Hearing", "Studio", "Testing"]
+__all__ = ["Hearing", "Studio", "Trial"]
 
 Hearing = Callable[[str, int, int], None]
 """Told what is done, how many prompts of it are, and of how many."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Testing:
+class Trial:
     """How policies are measured."""
 
     draws: int = 8
@@ -69,14 +69,14 @@ class Studio:
         self,
         folder: Path,
         prompts: Sequence[Prompt],
-        testing: Testing,
+        trial: Trial,
         *,
         reference: str,
         revision: str | None = None,
         ledger: Ledger | None = None,
         progress: Hearing | None = None,
     ) -> None:
-        self.folder, self.prompts, self.testing = folder, prompts, testing
+        self.folder, self.prompts, self.trial = folder, prompts, trial
         self.reference, self.revision = reference, revision
         self._ledger, self._progress = ledger, progress or _unheard
         self._asked = hashlib.sha256(b"\n".join(canonical([p.id, p.messages, p.request]) for p in prompts)).hexdigest()
@@ -84,7 +84,7 @@ class Studio:
     @cached_property
     def model(self) -> LanguageModel:
         """The reference; it is loaded where something is still to be drawn."""
-        return loaded(self.reference, revision=self.revision, device=self.testing.device)
+        return loaded(self.reference, revision=self.revision, device=self.trial.device)
 
     def samples(self, measuring: Measuring, scorers: Mapping[str, Scorer]) -> list[Pool]:
         """The reference's own answers, each with its log-probability and its scores."""
@@ -100,7 +100,7 @@ class Studio:
 
         def drawn() -> Iterator[Answers]:
             told = self._telling(f"{report.out} at {measuring.temperature:g}")
-            policy = loaded(report.out, device=self.testing.device)
+            policy = loaded(report.out, device=self.trial.device)
             try:
                 yield from measured_draws(self.prompts, policy, measuring, reference=self.model, progress=told)
             finally:

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from bon.api.frontier import frontier
-from bon.api.measuring import Hearing, Testing
+from bon.api.measuring import Hearing, Trial
 from bon.cli.numbers import floats
 from bon.cli.options import as_json, caching, ledger_of, request_of, spending
 from bon.cli.progress import spent_line
@@ -43,12 +43,12 @@ _EVERY = 5.0
 @click.option("--by", metavar="SPEC", help="What best-of-N chooses by, where it is another scorer.")
 @click.option("--judge", metavar="SPEC", help="The model behind judge:NAME.  [default: local]")
 @click.option(
-    "-n", "draws", type=click.IntRange(min=1), default=Testing().draws, show_default=True, help="Answers a prompt."
+    "-n", "draws", type=click.IntRange(min=1), default=Trial().draws, show_default=True, help="Answers a prompt."
 )
 @click.option(
     "--samples",
     type=click.IntRange(min=3),
-    default=Testing().samples,
+    default=Trial().samples,
     show_default=True,
     help="Answers a prompt of the reference: what win rates are against, and best-of-N is made of.",
 )
@@ -63,7 +63,7 @@ _EVERY = 5.0
 @click.option("--device", help="cpu, cuda, cuda:1 ...  [default: a GPU where there is one]")
 @click.option("--precision", type=click.Choice(["float32", "bfloat16"]), default="float32", show_default=True)
 @click.option(
-    "--tokens", type=click.IntRange(min=1), default=Testing().tokens, show_default=True, help="Of a pass: the memory."
+    "--tokens", type=click.IntRange(min=1), default=Trial().tokens, show_default=True, help="Of a pass: the memory."
 )
 @click.option("-o", "--out", type=click.Path(path_type=Path, dir_okay=False), help="The page of HTML to write.")
 @click.option(
@@ -92,7 +92,7 @@ def command(runs: tuple[Path, ...], prompts: Path, out: Path | None, *, as_json:
             by=options["by"],
             out=out,
             folder=options["folder"],
-            testing=Testing(
+            trial=Trial(
                 draws=options["draws"],
                 samples=options["samples"],
                 temperatures=tuple(heat),
