@@ -8,17 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from bon.errors import DrawError, UsageError
-from bon.generate.planning import make_plan
-from bon.models.transformers import LanguageModel
+from bon.errors import UsageError
+from bon.generate.planning import encoded_prompt
 from bon.store.plain import canonical
 from bon.train.policy.model import Policy, PolicySetup
 from bon.train.policy.online_recipe import OnlineRecipe, OnlineTask
 
 __all__ = ["encoded", "identity_of", "method_of", "require_samples", "settings_of"]
 
-_TEMPLATE = ("tools", "tool_choice", "chat_template_kwargs", "enable_thinking")
-"""What of a prompt's request has a part in its tokens."""
 _NO_MATTER = frozenset({"device", "checkpointing", "save_seconds"})
 """Settings that do not change the result."""
 _TOO_LONG = "prompts that leave no room for an answer in the context"
@@ -29,23 +26,12 @@ def encoded(policy: Policy, task: OnlineTask, recipe: OnlineRecipe) -> tuple[Onl
 
     Raises UsageError where no prompt is left.
     """
-    lm = LanguageModel(
-        name=policy.setup.reference,
-        model=policy.model,
-        tokenizer=policy.tokenizer,
-        context=policy.context,
-        eos=policy.eos,
-    )
     kept, ids = [], []
     for prompt in task.prompts:
-        request = {name: prompt.request[name] for name in _TEMPLATE if name in prompt.request}
-        try:
-            plan = make_plan(lm, prompt.messages, {**request, "max_tokens": recipe.max_tokens}, draws=1)
-        except DrawError:
-            continue
-        if plan.max_tokens == recipe.max_tokens:
+        _, tokens = encoded_prompt(policy.tokenizer, prompt.messages, prompt.request)
+        if policy.context is None or len(tokens) + recipe.max_tokens <= policy.context:
             kept.append(prompt)
-            ids.append(plan.prompt)
+            ids.append(tuple(tokens))
     if not kept:
         raise UsageError(
             f"none of {len(task.prompts)} prompts leaves room for {recipe.max_tokens} tokens in the {policy.context} "

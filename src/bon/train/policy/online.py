@@ -175,7 +175,8 @@ class _Run:
         drew = time.monotonic()
         rewards = rewards_of(self.task, answers)
         rewarded = time.monotonic()
-        self.net.train(self.policy.setup.checkpointing)  # the mode in which activations are computed twice
+        if self.policy.setup.checkpointing:
+            self.net.train()  # the mode in which activations are computed twice; there is no dropout in any
         rows = minibatches(len(rollouts), recipe, step=state.step, epoch=0, process=place.process)
         cuts = [cut for some in rows for cut in cuts_of(answers, some, recipe)]
         scored = score(self.learner.wrapped, self.policy, answers, cuts, temperature=recipe.temperature)
@@ -187,7 +188,8 @@ class _Run:
                 "see that the scorer works, and run the same command again, which goes on from the last checkpoint"
             )
         learned = self.learner.learn(found, step=state.step)
-        self.net.eval()
+        if self.policy.setup.checkpointing:
+            self.net.eval()
         figures = {
             **_means(sums, recipe.rollouts),
             **learned,
