@@ -1,8 +1,8 @@
 """Scored pools of a reference as samples to rank against: refused where they are not draws of what is trained.
 
 F(y|x) is a rank among draws of the reference for the same prompt, made as the rollouts are made: the same chat, one
-temperature, one limit, nothing cut off the distribution. Pools carry the request they were drawn with; what of it differs
-is an error, for F would be that of another distribution.
+temperature, one limit, nothing cut off the distribution. Pools carry the request they were drawn with; what differs is
+an error, for F would be that of another distribution.
 """
 
 from __future__ import annotations
