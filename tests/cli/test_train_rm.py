@@ -108,6 +108,13 @@ def test_pools_and_a_teacher_and_hard_negatives(bon: Bon, rows: Path, base: Path
         (["rows.jsonl", "-o", "rm", "--by", "nobody"], "no scores 'nobody'"),
         (["rows.jsonl", "-o", "rm", "--base", "./nowhere"], "there is no model folder './nowhere'"),
         (["none.jsonl", "-o", "rm"], "none.jsonl"),
+        (["rows.jsonl", "-o", "rm", "--init", ".", "--base", "local", "--head", "mlp"], "leave out --base and --head"),
+        (["rows.jsonl", "-o", "rm", "--rank", "4"], "--rank is of LoRA adapters, and --adapt is head"),
+        (["rows.jsonl", "-o", "rm", "--checkpointing"], "checkpointing is for adapt='lora' or 'full'"),
+        (["rows.jsonl", "-o", "rm", "--adapt", "full", "--features", "f"], "features are kept of a base that stays"),
+        (["rows.jsonl", "-o", "rm", "--revision", "abc"], "revision='abc' is of a base on a hub, and base is 'local'"),
+        (["rows.jsonl", "-o", "rm", "--teacher-scale", "2"], "teacher_scale is 2.0, and there is no teacher"),
+        (["rows.jsonl", "-o", "rm", "--hard-by", "x"], "hard_by is 'x', and there are no hard_negatives"),
     ],
 )
 def test_what_cannot_be_is_said_in_a_line(bon: Bon, rows: Path, options: list[str], said: str) -> None:

@@ -290,6 +290,54 @@ def test_a_learning_rate_that_is_far_too_high_says_what_to_do(base: Path, tmp_pa
     assert not (tmp_path / "rm" / MANIFEST).exists()
 
 
+def test_weights_that_went_astray_between_two_evaluations_are_told_of(base: Path, tmp_path: Path) -> None:
+    setup = Setup(base=str(base), adapt="full")
+    recipe = Recipe(steps=1, lr=1e30, clip=None)
+    with pytest.raises(ModelError, match=r"outputs that are no numbers.*a smaller lr"):
+        train_rm(about_a_word(40), out=tmp_path / "rm", setup=setup, recipe=recipe, held_out=0.25)
+
+
+@pytest.mark.slow
+async def test_what_is_trained_on_a_folder_named_from_here_loads_from_elsewhere(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(base, tmp_path / "base")
+    for adapt in ("head", "lora"):
+        monkeypatch.chdir(tmp_path)
+        train_rm(
+            about_a_word(40),
+            out=Path(adapt),
+            setup=Setup(base="base", adapt=adapt),
+            recipe=Recipe(steps=1),
+            held_out=0.25,
+        )
+        monkeypatch.chdir("/")
+        assert await scores_of(tmp_path / adapt, about_a_word(2).pairs)
+    shutil.move(tmp_path / "base", tmp_path / "gone")
+    for adapt in ("head", "lora"):
+        with pytest.raises(ModelError, match=r"was trained on '.*/base', and needs it: there is no"):
+            await scores_of(tmp_path / adapt, about_a_word(1).pairs)
+
+
+def test_a_head_alone_is_no_base(head: Report, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"is a head on .*: give that as base=, or the folder as init="):
+        train_rm(about_a_word(40), out=tmp_path / "rm", setup=Setup(base=head.out), recipe=HEAD, held_out=0.25)
+
+
+@pytest.mark.slow
+def test_kept_features_are_not_those_of_a_base_that_was_changed(base: Path, tmp_path: Path) -> None:
+    shutil.copytree(base, tmp_path / "base")
+    setup = Setup(base=str(tmp_path / "base"), features=tmp_path / "features")
+    args = {"setup": setup, "recipe": Recipe(steps=1), "held_out": 0.25}
+    first = train_rm(about_a_word(40), out=tmp_path / "one", **args)
+    again = train_rm(about_a_word(40), out=tmp_path / "two", **args)
+    assert first.figures == again.figures
+    shutil.rmtree(tmp_path / "base")
+    save_tiny_model(tmp_path / "base", "llama", context=512, seed=5)
+    other = train_rm(about_a_word(40), out=tmp_path / "three", **args)
+    assert other.before != first.before
+
+
 @pytest.mark.slow
 def test_a_model_that_learned_length_is_told_of(base: Path, tmp_path: Path) -> None:
     setup = Setup(base=str(base), adapt="full", head="linear")

@@ -50,6 +50,12 @@ class PairOptions:
     apart: Apart = "prompt"
     """What must not be on both sides: a prompt; or, where all rows have one prompt, the text of an answer."""
 
+    def __post_init__(self) -> None:
+        if self.teacher is None and self.teacher_scale is not None:
+            raise UsageError(f"teacher_scale is {self.teacher_scale!r}, and there is no teacher: give one, or leave it")
+        if self.hard_negatives is None and self.hard_by is not None:
+            raise UsageError(f"hard_by is {self.hard_by!r}, and there are no hard_negatives: give pools, or leave it")
+
 
 def train_rm(
     data: Source | Dataset | Preferences,
@@ -81,7 +87,8 @@ def measured_on(options: PairOptions) -> float | Sequence[Pair]:
     """The share of prompts, or the pairs, that are held out."""
     if isinstance(options.held_out, int | float):
         return options.held_out
-    return pairs_for(options.held_out, replace(options, teacher=None, hard_negatives=None)).pairs
+    plain = replace(options, teacher=None, teacher_scale=None, hard_negatives=None, hard_by=None)
+    return pairs_for(options.held_out, plain).pairs
 
 
 def pairs_for(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bon.api.training import taught_pools
+from bon.errors import UsageError
 from bon.ledger import Ledger
 from bon.registry import Builder
 from bon.score import ScorerLike
@@ -44,6 +45,12 @@ class StepOptions:
     held_out: float | Source | Dataset = 0.1
     """What is measured on: a share of the prompts, or data of its own, with labels."""
 
+    def __post_init__(self) -> None:
+        if self.teacher is not None and self.by is not None and isinstance(self.held_out, int | float):
+            raise UsageError(f"by is {self.by!r}, and the teacher labels the steps instead: give one of the two")
+        if self.hard_negatives is None and self.hard_by is not None:
+            raise UsageError(f"hard_by is {self.hard_by!r}, and there are no hard_negatives: give pools, or leave it")
+
 
 def train_prm(
     data: Source | Dataset | Stepwise,
@@ -75,7 +82,8 @@ def steps_measured_on(options: StepOptions) -> float | Sequence[Solution]:
     """The share of prompts, or the solutions, that are held out; those have labels of their own, not a teacher's."""
     if isinstance(options.held_out, int | float):
         return options.held_out
-    return solutions_for(options.held_out, replace(options, teacher=None, hard_negatives=None)).solutions
+    plain = replace(options, teacher=None, hard_negatives=None, hard_by=None)
+    return solutions_for(options.held_out, plain).solutions
 
 
 def solutions_for(

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
+from bon.errors import UsageError
 from bon.train.recipe import Hook, Reading, Recipe, Step
 from bon.train.starting import Setup
 
@@ -126,8 +128,24 @@ def first() -> bool:
 
 
 def setup_of(options: Mapping[str, Any]) -> Setup:
-    """What `starting` asks for."""
+    """What `starting` asks for. Raises UsageError for an option that was given and would change nothing."""
+    said = {name for name in options if _was_said(name)}
+    if options["init"] is not None and (idle := said & {"base", "revision", "head"}):
+        raise UsageError(
+            f"--init goes on from the base and the head of {str(options['init'])!r}: leave out "
+            f"{' and '.join(f'--{name}' for name in sorted(idle))}"
+        )
+    if options["adapt"] != "lora" and "rank" in said:
+        raise UsageError(
+            f"--rank is of LoRA adapters, and --adapt is {options['adapt']}: leave it out, or --adapt lora"
+        )
     return Setup(**{field.name: options[field.name] for field in fields(Setup)})
+
+
+def _was_said(name: str) -> bool:
+    """Whether an option of the command that runs was given, and is not its default."""
+    context = click.get_current_context(silent=True)
+    return context is not None and context.get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
 def recipe_of(options: Mapping[str, Any]) -> Recipe:

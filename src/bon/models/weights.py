@@ -52,9 +52,11 @@ def _fetched(name: str, revision: str | None) -> Path:
         )
         return Path(place)
     except Exception as error:  # its errors are of the HTTP client, of the hub and of the disk; all mean the same here
+        said = " ".join(str(error).split()) or type(error).__name__
         raise ModelError(
             f"there is no folder {name!r}, and it cannot be fetched as a hub id"
-            f"{'' if revision is None else f' at revision {revision!r}'}: {error}"
+            f"{'' if revision is None else f' at revision {revision!r}'}: check the name and the connection, or fetch "
+            f"it elsewhere and name its folder ({said})"
         ) from error
 
 

@@ -121,13 +121,18 @@ def settings_table(settings: Mapping[str, Any]) -> Iterator[str]:
     yield from ("## Settings", "", f"Trained with bon {__version__}.", "", "| setting | value |", "|---|---|")
     for name, value in settings.items():
         inner = value.items() if isinstance(value, Mapping) else [("", value)]
-        yield from (row(f"{name}.{key}" if key else name, one) for key, one in inner if one is not None)
+        yield from (row(f"{name}.{key}" if key else name, _seen(one)) for key, one in inner if one is not None)
     yield ""
 
 
 def row(*cells: object) -> str:
     """A row of a Markdown table."""
     return f"| {' | '.join(_cell(str(cell)) for cell in cells)} |"
+
+
+def _seen(value: object) -> object:
+    """A value as it can be seen: a text of white space in quotes."""
+    return repr(value) if isinstance(value, str) and not value.strip() else value
 
 
 def _cell(text: str) -> str:

@@ -47,6 +47,14 @@ class Setup:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UsageError(f"{name} is {value!r}: give a whole number from 1")
+        if self.adapt == "head" and self.checkpointing:
+            raise UsageError(
+                "checkpointing is for adapt='lora' or 'full': a head alone keeps no activations of its base"
+            )
+        if self.adapt != "head" and self.features is not None:
+            raise UsageError(f"features are kept of a base that stays as it is: adapt is {self.adapt!r}, not 'head'")
+        if self.revision is not None and (self.base == "local" or self.base.startswith("gguf:") or _here(self.base)):
+            raise UsageError(f"revision={self.revision!r} is of a base on a hub, and base is {self.base!r}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,13 +92,14 @@ def start(setup: Setup, *, kind: Literal["rm", "prm"], outputs: int, precision: 
 
     dtype = "float32" if setup.adapt == "full" else precision
     if setup.init is None:
+        _refuse_head_alone(setup.base)
         source = resolved(setup.base)
         _refuse_too_large(source, setup, dtype)
         backbone = load_headless(source, dtype=dtype, device=setup.device, revision=setup.revision)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            head = make_head(setup.head, size=_width(backbone.model), outputs=outputs, bias=True)
-        base, revision, known = setup.base, setup.revision, None
+            head = make_head(setup.head, size=backbone.width, outputs=outputs, bias=True)
+        base, revision, known = _located(setup.base), setup.revision, None
     else:
         known = _fitting(setup.init, kind, outputs)
         backbone = load_base(setup.init, known, dtype=dtype, device=setup.device)
@@ -135,6 +144,25 @@ def _refuse_too_large(source: str, setup: Setup, dtype: str) -> None:
         )
 
 
+def _located(base: str) -> str:
+    """A base that lies on this disk by its whole path: what is trained on it is used from other folders too."""
+    kind, path = ("gguf:", base.removeprefix("gguf:")) if base.startswith("gguf:") else ("", base)
+    return f"{kind}{Path(path).expanduser().resolve()}" if base != "local" and _here(path) else base
+
+
+def _here(path: str) -> bool:
+    return Path(path).expanduser().exists()
+
+
+def _refuse_head_alone(base: str) -> None:
+    """Raise UsageError for a folder that bon trained and that has no backbone of its own."""
+    folder = Path(base).expanduser()
+    if (folder / MANIFEST).is_file() and (known := read_manifest(folder)).adapted == "head":
+        raise UsageError(
+            f"base={base!r} is a head on {known.base!r}: give that as base=, or the folder as init= to go on from both"
+        )
+
+
 def _fitting(init: Path, kind: str, outputs: int) -> Manifest:
     if not (init / MANIFEST).is_file():
         raise UsageError(f"init={str(init)!r} has no {MANIFEST}: give a folder that bon trained, or a model as base=")
@@ -145,8 +173,3 @@ def _fitting(init: Path, kind: str, outputs: int) -> Manifest:
             "trained: give its backbone as base= instead"
         )
     return known
-
-
-def _width(model: Any) -> int:
-    """The size of hidden states."""
-    return int(model.config.get_text_config().hidden_size)

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from bon.errors import ModelError
 from bon.models.reading import Reader, Row
+from bon.models.stamp import stamp
 from bon.train.features import features_of, folded, spread, standardised
 from bon.train.network import network, outputs_at
 from bon.train.order import passes
@@ -130,7 +132,7 @@ class HeadAlone(Generic[S]):
         self._known |= dict(zip(missing, self._read(missing), strict=True))
         self.model.eval()
         with torch.no_grad():
-            return np.asarray(self.model(self._standard(reads)).double().cpu().numpy())
+            return _numbers(np.asarray(self.model(self._standard(reads)).double().cpu().numpy()))
 
     def result(self) -> tuple[Any, Any]:
         if self._scale is None:
@@ -148,6 +150,7 @@ class HeadAlone(Generic[S]):
             "revision": self._start.revision,
             "dtype": str(model.dtype),
             "model": type(model).__name__,
+            "files": stamp(name) if Path(name := self._start.backbone.name).is_dir() else None,
         }
         return features_of(self._reader, reads, folder=self._folder, identity=identity, progress=told)
 
@@ -186,7 +189,17 @@ class Whole(Generic[S]):
                 values = outputs_at(self.model, [read.ids for read in some], [read.at for read in some])
                 ends = np.cumsum([len(read.at) for read in some])[:-1]
                 found |= dict(zip(cut, np.split(values.double().cpu().numpy(), ends), strict=True))
-        return np.concatenate([found[place] for place in range(len(reads))])
+        return _numbers(np.concatenate([found[place] for place in range(len(reads))]))
 
     def result(self) -> tuple[Any, Any]:
         return self.model.backbone, self.model.head
+
+
+def _numbers(outputs: Floats) -> Floats:
+    """The outputs, all of which are finite. Raises ModelError where training has gone astray."""
+    if np.isfinite(outputs).all():
+        return outputs
+    raise ModelError(
+        "the model gives outputs that are no numbers: its weights are none any more, or its dtype is too narrow; train "
+        "anew, in another folder, with a smaller lr, or with precision='float32'"
+    )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bon.errors import ModelError
 from bon.score.reward.family import Checkpoint, Options
 
 if TYPE_CHECKING:
@@ -21,13 +23,31 @@ def need_on(checkpoint: Checkpoint, options: Options, *, name: str, tokens: int 
     libraries(name)
     place = chosen_device(options.device)
     dtype = str(chosen_dtype(options.dtype, place)).removeprefix("torch.")
-    source = checkpoint.folder
-    if checkpoint.reward is not None and checkpoint.reward.get("adapted") == "head":
-        from bon.models.from_gguf import resolved
-        from bon.models.weights import folder_of
+    trained = checkpoint.reward or {}
+    source = _below(checkpoint) if trained.get("adapted") == "head" else checkpoint.folder
+    try:
+        return place, need_of(source, dtype=dtype, tokens=tokens or TOKENS, name=name)
+    except ModelError as error:
+        if trained.get("adapted") != "lora":
+            raise
+        raise _gone(checkpoint, error) from error
 
-        source = folder_of(resolved(str(checkpoint.reward["base"])), checkpoint.reward.get("revision"))
-    return place, need_of(source, dtype=dtype, tokens=tokens or TOKENS, name=name)
+
+def _below(checkpoint: Checkpoint) -> Path:
+    """The folder of the base that a head alone lies on."""
+    from bon.models.from_gguf import resolved
+    from bon.models.weights import folder_of
+
+    trained = checkpoint.reward or {}
+    try:
+        return folder_of(resolved(str(trained["base"])), trained.get("revision"))
+    except ModelError as error:
+        raise _gone(checkpoint, error) from error
+
+
+def _gone(checkpoint: Checkpoint, error: ModelError) -> ModelError:
+    base = (checkpoint.reward or {}).get("base")
+    return ModelError(f"{checkpoint.source!r} was trained on {base!r}, and needs it: {error}")
 
 
 def said(checkpoint: Checkpoint, options: Options, *, name: str, tokens: int | None) -> str:
