@@ -54,6 +54,12 @@ async def test_where_the_tokens_are_not_told_that_is_said(api: str) -> None:
     assert bad(findings, "unknown") == [BOS, LONG]
 
 
+async def test_a_scorer_that_gives_no_score_passes_no_check() -> None:
+    findings = await found(score=reward, faults=[Fault(status=500)] * 100)
+    assert list(findings) == ["scores"]  # without a score there is nothing to compare
+    assert findings["scores"].verdict == "no"
+
+
 async def test_two_bos_are_seen() -> None:
     findings = await found(score=reward, bos=2)
     assert bad(findings) == [BOS]

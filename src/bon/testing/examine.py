@@ -73,8 +73,8 @@ async def examine_scorer(scorer: Scorer, *, pool: Pool | None = None) -> AsyncGe
     missing = [score.reason for score in scores if score.value is None]
     detail = f"values {values}" + (f"; missing because: {missing[0]}" if missing else "")
     yield finding("scores", len(scores) == len(given) and not missing, detail)
-    if len(scores) != len(given):
-        return
+    if len(scores) != len(given) or len(missing) == len(given):
+        return  # without a score there is nothing to compare
     turned = replace(given, candidates=tuple(reversed(given.candidates)), scores={})
     yield alike("the same in any order", scores, tuple(reversed(await scorer(turned))))
     yield alike("the same again", scores, await scorer(given))
