@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,13 +14,17 @@ from click.core import ParameterSource
 
 from bon.cli.training import first, stack
 from bon.errors import BonError, UsageError
+from bon.store.plain import plain
+from bon.train.policy.outcome import PolicyReport
 from bon.train.policy.presets import Method, Point, Setting, preset, preset_names, sweep
 
-__all__ = ["adapting", "needed", "presetting", "settings_of", "shown", "values_of", "with_sweep"]
+__all__ = ["adapting", "needed", "presetting", "settings_of", "shown", "trained", "values_of", "with_sweep"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 R = TypeVar("R")
 
+_ONE_OF: Mapping[str, Sequence[tuple[str, str]]] = {"vbon": (("n", "beta"), ("beta", "n"))}
+"""By method, settings that say one thing in two ways: where one is given, or swept, a preset's other one is dropped."""
 _ASIDE = frozenset({"preset", "show", "sweep", "as_json", "out"})
 """Options that are no settings of a training."""
 
@@ -71,7 +76,7 @@ def settings_of(context: click.Context, method: Method) -> dict[str, Setting]:
     given: dict[str, Any] = context.params
     named = {} if given["preset"] is None else preset(given["preset"], method)
     parameters = {each.name: each for each in context.command.params}
-    found = {}
+    found: dict[str, Setting] = {}
     for name, value in given.items():
         source = context.get_parameter_source(name)
         if source not in (ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP, None):
@@ -81,6 +86,9 @@ def settings_of(context: click.Context, method: Method) -> dict[str, Setting]:
             found[name] = Setting(value=cast, source=named[name].source)
         else:
             found[name] = Setting(value=value, source="default")
+    for name, other in _ONE_OF.get(method, ()):
+        if found[name].source == "given" != found[other].source:
+            found[other] = Setting(value=None, source=f"--{name} is given")
     return found
 
 
@@ -95,7 +103,7 @@ def shown(settings: Mapping[str, Setting], *, as_json: bool) -> str:
     if as_json:
         table = {name: {"value": setting.value, "source": setting.source} for name, setting in told.items()}
         return json.dumps(table, default=str) + "\n"
-    values = {name: "not set" if setting.value is None else str(setting.value) for name, setting in told.items()}
+    values = {name: _told(setting.value) for name, setting in told.items()}
     width, wide = max(map(len, values)), max(map(len, values.values()))
     return "".join(f"{name:<{width}}  {values[name]:<{wide}}  {setting.source}\n" for name, setting in told.items())
 
@@ -129,6 +137,7 @@ def with_sweep(
         if first():
             sys.stderr.write(f"{out / point.name}: training {number} of {len(points)}\n")
         cast = {name: _cast(parameters[name], value, context) for name, value in point.values.items()}
+        cast |= {other: None for name, other in _ONE_OF.get(method, ()) if name in cast and other not in cast}
         try:
             done[str(out / point.name)] = train(out / point.name, {**options, **cast})
         except UsageError:
@@ -137,6 +146,35 @@ def with_sweep(
             failed[str(out / point.name)] = error
             sys.stderr.write(f"{out / point.name}: {error}\n")
     return done, failed
+
+
+def trained(
+    method: Method,
+    train: Callable[[Path, dict[str, Any]], PolicyReport],
+    *,
+    needs: Sequence[str] = ("out", "reference", "pools"),
+    as_json: bool,
+) -> None:
+    """Train as the command's options say, once or for each point of a sweep, and say what came of it.
+
+    Ends the process with 1 where a training of a sweep has failed.
+    """
+    context = click.get_current_context()
+    settings = settings_of(context, method)
+    if settings["show"].value:
+        sys.stdout.write(shown(settings, as_json=as_json))
+        return
+    options = values_of(settings)
+    needed(options, *needs)
+    done, failed = with_sweep(context, settings, method, train)
+    if first():
+        if as_json:
+            table = [plain(asdict(report)) for report in done.values()]
+            sys.stdout.write(json.dumps(table if options["sweep"] else table[0], ensure_ascii=False) + "\n")
+        else:
+            sys.stdout.write("\n".join(map(_page, done.values())))
+    if failed:
+        sys.exit(1)
 
 
 def _check(points: Sequence[Point], settings: Mapping[str, Setting], context: click.Context) -> None:
@@ -153,9 +191,29 @@ def _check(points: Sequence[Point], settings: Mapping[str, Setting], context: cl
             )
 
 
+def _told(value: Any) -> str:
+    """A value as people read it."""
+    if value is None or value == ():
+        return "not set"
+    return ", ".join(str(getattr(each, "number", each)) for each in value) if isinstance(value, tuple) else str(value)
+
+
 def _cast(parameter: click.Parameter, value: Any, context: click.Context) -> Any:
     """A value of a file as the command line would read it."""
-    text = [str(each) for each in value] if isinstance(value, list) else str(value)
-    if isinstance(text, list) and not parameter.multiple:
-        text = ",".join(text)
-    return parameter.process_value(context, text)
+    return parameter.process_value(context, [str(value)] if getattr(parameter, "multiple", False) else str(value))
+
+
+def _page(report: PolicyReport) -> str:
+    last = ", ".join(f"{name} {value:.4g}" for name, value in report.last.items() if name not in ("lr", "grad_norm"))
+    said = [
+        f"{report.out}: {report.method} on {report.episodes} answers to {report.prompts} prompts, {report.steps} steps",
+        f"  in the end: {last}",
+        *(
+            f"  {name}: {cost.seconds:.1f} s, {cost.tokens} tokens of {cost.draws} answers"
+            for name, cost in report.cost.items()
+        ),
+        *(f"left out: {count}, {why}" for why, count in report.left_out.items()),
+        *(f"note: {note}" for note in report.notes),
+        f"use it with --generator hf:{report.out}; {report.out}/README.md says more",
+    ]
+    return "\n".join(said) + "\n"

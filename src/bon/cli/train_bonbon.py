@@ -9,8 +9,8 @@ import click
 
 from bon.api.policies_offline import train_bonbon
 from bon.cli.options import as_json
-from bon.cli.policies import adapting, presetting
-from bon.cli.policies_offline import learning, learns_of, trained
+from bon.cli.policies import adapting, presetting, trained
+from bon.cli.policies_offline import learning, learns_of
 from bon.cli.training import lines, optimising
 from bon.train.policy.distil import RECIPE
 from bon.train.policy.outcome import PolicyReport

@@ -12,8 +12,8 @@ from bon.api.files import Progress
 from bon.api.policies_offline import Rounds, train_sft
 from bon.cli.amounts import told_apart
 from bon.cli.options import as_json, caching, concurrency, ledger_of, spending
-from bon.cli.policies import adapting, presetting
-from bon.cli.policies_offline import learning, learns_of, trained
+from bon.cli.policies import adapting, presetting, trained
+from bon.cli.policies_offline import learning, learns_of
 from bon.cli.progress import spent_line
 from bon.cli.training import first, lines, optimising
 from bon.errors import UsageError
