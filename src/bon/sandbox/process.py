@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import subprocess
 from pathlib import Path
@@ -48,13 +49,27 @@ class Process:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(child, signal.SIGKILL)
         if children:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._popen.wait(_PATIENCE)
+            self._wait(_PATIENCE)
         if self.running:
             try:
                 os.killpg(self._popen.pid, signal.SIGKILL)  # what bubblewrap has started dies with it
             except (ProcessLookupError, PermissionError):
                 self._popen.kill()
+
+    def _wait(self, seconds: float) -> None:
+        """Wait for its end, told by the kernel: `subprocess` would look again and again, some milliseconds apart."""
+        try:
+            fd = os.pidfd_open(self._popen.pid)
+        except OSError:  # it has ended, or the kernel is older than 5.3
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._popen.wait(seconds)
+            return
+        try:
+            poll = select.poll()
+            poll.register(fd, select.POLLIN)
+            poll.poll(1e3 * seconds)
+        finally:
+            os.close(fd)
 
     def close(self) -> int:
         """End it and let go of it; gives its exit code, below 0 for a signal."""

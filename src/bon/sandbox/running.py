@@ -36,7 +36,7 @@ class Run:
         self._limits = limits
         self._stopped = stopped
         self._began = time.monotonic()
-        self._killed_at = 0.0
+        self._killed_at = self._counted_at = 0.0
         self._process, self.channel = start_candidate(backend, limits)
         self._stdin, *rest = self._process.pipes
         self.stdout, self.stderr = (self.streams.read(pipe.fileno()) for pipe in rest)
@@ -66,9 +66,16 @@ class Run:
                 self.kill("timeout")
             elif self.streams.excess:
                 self.kill("output")
-            elif self._process.files > _FILES:
+            elif self._files() > _FILES:
                 self.kill("memory")
             self.streams.turn(_TICK if self.streams.reading else 0.001)
+
+    def _files(self) -> int:
+        """How many files it has, looked up once a tick."""
+        if self.seconds < self._counted_at + _TICK:
+            return 0
+        self._counted_at = self.seconds
+        return self._process.files
 
     def kill(self, kind: Kind) -> None:
         """End it, and say why."""

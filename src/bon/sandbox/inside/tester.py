@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import array
 import builtins
+import ctypes  # noqa: F401  # for each child, which would take 5 ms to import it
 import json
 import os
 import reprlib
