@@ -1,4 +1,4 @@
-"""Training policies on their own draws: `bon.train_vbon`, `bon.train_ppo`; specs and files become what `train` takes."""
+"""Training policies on their own draws: `bon.train_vbon`, `bon.train_ppo`; specs and files become what it takes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from bon.train.policy.pools import fingerprint, references
 from bon.train.recipe import Step
 from bon.types import Pool, Prompt
 
-__all__ = ["Material", "Watching", "material", "train_on", "train_ppo", "train_vbon"]
+__all__ = ["PPO", "Material", "Watching", "material", "train_on", "train_ppo", "train_vbon"]
 
 Watching = Callable[[Step], None]
 """Told the figures of each step."""
