@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -50,6 +52,44 @@ def test_a_sandbox_that_confines_nothing_is_found_out(bon: Bon) -> None:
     assert "leaves our files alone" in broken
     assert not (said["used"] or "").startswith("bubblewrap")
     assert "BROKEN" in done.stderr
+
+
+NEITHER = """
+import os, struct, sys
+from bon.sandbox.inside.confine import filter_calls
+lines = [(0x20, 0, 0, 0)]
+for number in (444, 272, 165, 155):  # Landlock, unshare, mount, pivot_root: as in a container that allows none of them
+    lines += [(0x15, 0, 1, number), (0x06, 0, 0, 0x50001)]
+filter_calls(b"".join(struct.pack("=HBBI", *line) for line in [*lines, (0x06, 0, 0, 0x7FFF0000)]))
+os.execv(sys.executable, [sys.executable, "-m", "bon", *sys.argv[1:]])
+"""
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the numbers of calls are those of x86-64")
+def test_a_machine_that_allows_neither_way_runs_no_program_and_says_why(tmp_path: Path) -> None:
+    if not [*available()]:
+        pytest.skip("nothing here confines programs")
+    pool = {
+        "id": "d",
+        "messages": [{"role": "user", "content": "Write f."}],
+        "metadata": {"entry_point": "f", "tests": ["assert f(2) == 4"]},
+        "candidates": [{"index": 0, "text": "def f(x): return 2 * x"}],
+    }
+    (tmp_path / "p.jsonl").write_text(json.dumps(pool) + "\n")
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", NEITHER, *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+
+    done = run("score", "p.jsonl", "-s", "code", "-o", "out.jsonl")
+    assert done.returncode == 2
+    assert "programs are not run, since nothing confines them here" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out.jsonl").exists()
+    tried = run("sandbox", "selftest")
+    assert tried.returncode == 1
+    assert "they are not run" in tried.stdout
+    assert "Traceback" not in tried.stdout + tried.stderr
 
 
 def test_where_nothing_holds_programs_are_refused() -> None:

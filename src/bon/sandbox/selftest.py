@@ -130,8 +130,12 @@ print(json.dumps(found))
 
 
 def selftest(backend: Backend) -> Iterator[Finding]:
-    """What was tried in a sandbox, one thing after the other, and whether it held."""
-    yield from _attempts(backend)
+    """What was tried in a sandbox, one thing after the other, and whether it held; no more where nothing runs."""
+    runs, *attempts = _attempts(backend)
+    yield runs
+    if not runs.held:
+        return
+    yield from attempts
     yield from _limits(backend)
     yield from _verdicts(backend)
 
@@ -217,7 +221,8 @@ def _canaries() -> Iterator[dict[str, str | int | list[str]]]:
 
 
 def _trouble(done: Output) -> str:
-    return f"{done.kind}: {done.reason} {done.stderr.strip()[-300:]}".strip()
+    last = done.stderr.strip().rpartition("\n")[2]  # of a traceback that says what went wrong
+    return f"{done.kind}: {done.reason}: {last[-300:]}".rstrip(": ")
 
 
 def _never() -> bool:
