@@ -93,6 +93,16 @@ def test_objects_of_the_program_are_asked_where_they_are(sandbox: Sandbox) -> No
     assert sandbox.check(program, lost).parts == (False, False)
 
 
+@pytest.mark.parametrize(
+    "gives", ["raise ValueError('\\ud800')", "return '\\ud800'", "return 10 ** 5000", "return -(10 ** 5000)"]
+)
+def test_what_cannot_be_written_down_is_wrong_all_the_same(gives: str, sandbox: Sandbox) -> None:
+    program = f"def f(x):\n    if x == 2: return 2\n    {gives}"
+    verdict = sandbox.check(program, Tests(texts=("assert f(1) == 1\nassert f(2) == 2",)))
+    assert (verdict.kind, verdict.parts) == ("fail", (False, True))
+    verdict.reason.encode()
+
+
 def test_tests_that_assert_nothing_do_not_pass(sandbox: Sandbox) -> None:
     tests = Tests(texts=("for x in f(): assert x > 0",))
     assert sandbox.check("def f(): return []", tests).kind == "fail"
@@ -293,6 +303,16 @@ def test_threads_are_allowed_and_processes_where_limits_say_so(bubblewrap: Backe
         assert "PermissionError" in sandbox.execute(forks).reason
     with Sandbox(backend=bubblewrap, workers=1, limits=Limits(processes=2)) as sandbox:
         assert sandbox.execute(forks).stdout == "b'hello\\n'\n"
+        many = (
+            "import os, time\nfor n in range(99):\n    try: child = os.fork()\n    except OSError: break\n"
+            "    if not child: time.sleep(60)\nprint(n)"
+        )
+        assert int(sandbox.execute(many).stdout) < 8
+        many = (
+            "import os, time\nfor n in range(99):\n    try: child = os.fork()\n    except OSError: break\n"
+            "    if not child: time.sleep(60)\nprint(n)"
+        )
+        assert int(sandbox.execute(many).stdout) < 8
 
 
 @pytest.mark.parametrize("name", ["seconds", "memory", "output", "files", "processes"])

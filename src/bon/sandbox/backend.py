@@ -18,6 +18,8 @@ from bon.sandbox.values import Limits
 __all__ = ["Backend", "rlimits", "start_candidate", "start_tester", "tester_limits"]
 
 _TESTER_MEMORY = 1 << 30
+_THREADS, _THREADS_EACH = 64, 4
+"""How many a program may have that is one process, and how many each of several, itself included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,8 @@ def rlimits(backend: Backend, limits: Limits) -> dict[str, int]:
     """What a process of a program lowers its limits to."""
     found = {"as": limits.memory, "cpu": int(-(-limits.seconds // 1)), "fsize": limits.files, "nofile": 64}
     # Bubblewrap counts the processes and threads of one sandbox, else all of a user's count.
-    found["nproc"] = 64 + limits.processes if backend.name == "bubblewrap" else 4096
+    alone = limits.processes == 1
+    found["nproc"] = 4096 if backend.name != "bubblewrap" else _THREADS if alone else _THREADS_EACH * limits.processes
     return found
 
 

@@ -24,7 +24,7 @@ class Limits:
     files: int = 16 << 20
     """Bytes of one file that it may write; all its files together have at most 32 MiB."""
     processes: int = 1
-    """How many processes it may be at once. With 1 it may start threads, and no process."""
+    """With 1 it may start threads, and no process; with more this many with four threads each, or more with fewer."""
 
     def __post_init__(self) -> None:
         for name in ("seconds", "memory", "output", "files", "processes"):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import builtins
+import reprlib
 
-__all__ = ["Foreign", "Gone", "exception", "said"]
+__all__ = ["Foreign", "Gone", "exception", "said", "spelled"]
 
 
 class Gone(BaseException):
@@ -39,3 +40,11 @@ def said(error: BaseException) -> str:
     except Exception:  # noqa: BLE001
         says = ""
     return f"{name}: {says}" if name and says else name or says
+
+
+def spelled(value: object) -> str:
+    """The beginning of a value in words, whatever it is."""
+    try:
+        return reprlib.repr(value)
+    except Exception as error:  # noqa: BLE001  # a number of more digits than Python writes out
+        return f"a value of type {type(value).__name__} that cannot be shown ({type(error).__name__})"

@@ -12,7 +12,6 @@ import builtins
 import ctypes  # noqa: F401  # for each child, which would take 5 ms to import it
 import json
 import os
-import reprlib
 import socket
 import sys
 
@@ -21,7 +20,7 @@ from bon.sandbox.inside.candidate import limit
 from bon.sandbox.inside.codec import CodecError, Opaque, decode, receive, send
 from bon.sandbox.inside.comparing import same, shown
 from bon.sandbox.inside.confine import Confinement, confine, filter_calls
-from bon.sandbox.inside.raising import Foreign, Gone, exception, said
+from bon.sandbox.inside.raising import Foreign, Gone, exception, said, spelled
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # whoever runs needs no more than the trees
@@ -112,7 +111,7 @@ class _Run:
 
     def failed(self, number: int, error: BaseException) -> None:
         self.parts[number] = False
-        got = f"the last call gave {reprlib.repr(self.last)}" if type(error) is AssertionError else said(error)
+        got = f"the last call gave {spelled(self.last)}" if type(error) is AssertionError else said(error)
         self.note(f"{self.texts[number]}: {got}")
 
     def note(self, reason: str) -> None:
@@ -199,14 +198,19 @@ def _child(job_data: bytes, channel: int, report: int) -> None:
         run.trouble = run.trouble or f"the tests cannot be run: {said(error)}"
     found = {
         "parts": run.parts,
-        "reason": run.reason,
+        "reason": _writable(run.reason),
         "gone": run.gone,
         "memory": run.memory,
-        "trouble": run.trouble,
+        "trouble": _writable(run.trouble),
     }
     left = memoryview(json.dumps(found).encode())
     while left:
         left = left[os.write(report, left) :]
+
+
+def _writable(text: str) -> str:
+    """A text without what no file holds: halves of pairs of UTF-16, which a program may well say."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def main(arguments: tuple[int, bytes, Confinement | None]) -> None:
