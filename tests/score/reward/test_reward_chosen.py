@@ -49,6 +49,14 @@ async def test_a_revision_of_a_folder_is_refused(rm: Path, prm: Path) -> None:
         assert "revision=abc is of a model on a hub, and" in await refused(spec)
 
 
+async def test_a_published_model_is_fetched_where_its_safetensors_lie() -> None:
+    with bon.scorer("rm:deberta") as scorer:
+        identity = scorer.thing.identity
+    assert identity["revision"] == "refs/pr/3"  # its main branch has a pickle alone
+    with bon.scorer("rm:deberta?revision=mine") as scorer:
+        assert scorer.thing.identity["revision"] == "mine"
+
+
 async def test_an_option_that_a_family_does_not_read_is_refused(rm: Path) -> None:
     assert "'classifier' models read no instruct=; they read output, template" in await refused(f"rm:{rm}?instruct=x")
 

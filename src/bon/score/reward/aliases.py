@@ -31,6 +31,8 @@ class Alias:
     """What it was trained to judge, in a line."""
     max_length: int | None = None
     """The longest row it was trained on, in tokens; None where its card does not say."""
+    revision: str | None = None
+    """Where its safetensors lie, where that is not its main branch."""
     good_at: tuple[Domain, ...] = ()
     """What its training data holds; empty where that is not known."""
 

@@ -90,6 +90,8 @@ class Chosen:
         self.options = options or Options()
         if self.known is not None and self.options.max_length is None:
             self.options = replace(self.options, max_length=self.known.max_length)
+        if self.known is not None and self.options.revision is None and not self.is_folder:
+            self.options = replace(self.options, revision=self.known.revision)
         self._tokens = tokens
         self._say = say
         self._warned = False
