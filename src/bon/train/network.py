@@ -12,7 +12,7 @@ from bon.train.starting import Setup, Start
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["network", "outputs_at"]
+__all__ = ["compute_twice", "network", "outputs_at"]
 
 
 def network(start: Start, setup: Setup, *, seed: int) -> Any:
@@ -41,7 +41,7 @@ def network(start: Start, setup: Setup, *, seed: int) -> Any:
     else:
         model.requires_grad_(True)
     if setup.checkpointing:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        compute_twice(model)
     return Network(model, start.head.requires_grad_(True))
 
 
@@ -62,6 +62,15 @@ def outputs_at(model: Any, rows: Sequence[Sequence[int]], ats: Sequence[Sequence
     at = torch.tensor([one for some in ats for one in some], device=device)
     found: Tensor = model(ids, mask, places, at).float()
     return found
+
+
+def compute_twice(model: Any) -> None:
+    """Let a transformers model compute its activations twice, in train mode, rather than keep them."""
+    options = {"use_reentrant": False}
+    if hasattr(model, "activation_checkpointing_enable"):  # the name of newer releases, where the other one warns
+        model.activation_checkpointing_enable(activation_checkpointing_kwargs=options)
+    else:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=options)
 
 
 def _with_lora(model: Any, rank: int, seed: int) -> Any:

@@ -16,6 +16,8 @@ from bon.errors import MissingExtra, ModelError, UsageError
 from bon.models.loading import ADAPTER, quiet
 from bon.store.plain import canonical
 from bon.train.files import as_store_error, sync, whole
+from bon.train.network import compute_twice
+from bon.train.starting import licence_of
 
 __all__ = ["POLICY", "Policy", "PolicySetup", "load_policy", "save_policy"]
 
@@ -107,7 +109,6 @@ def load_policy(setup: PolicySetup, *, seed: int) -> Policy:
     """
     from bon.models.from_gguf import resolved
     from bon.models.transformers import load_language_model
-    from bon.train.starting import licence_of
 
     source = resolved(setup.reference)
     dtype = setup.precision if setup.adapt == "lora" else "float32"
@@ -123,7 +124,7 @@ def load_policy(setup: PolicySetup, *, seed: int) -> Policy:
     else:
         _ask_last(model, setup.layers)
     if setup.checkpointing:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        compute_twice(model)
     own = source != setup.reference or setup.revision not in (None, "main")
     return Policy(
         setup=setup,
