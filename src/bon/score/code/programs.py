@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ast
 import re
+import textwrap
 from collections.abc import Iterator
 
-from bon.answers.programs import program
+from bon.answers.programs import fences, program
 
 __all__ = ["helpers", "program_of"]
 
@@ -17,11 +18,15 @@ def program_of(text: str, *, stub: str = "", entry_point: str = "") -> str | Non
     """The whole program of an answer, or None where the answer holds none.
 
     `stub` is the code that the prompt gave: imports, helpers, and the head of the function `entry_point`. An answer
-    that defines the function runs after the stub; one that does not continues it, with or without its docstring.
+    that defines the function runs after the stub; one that does not continues it, with or without its docstring. Where
+    the last block shows how the function is used, the last one that defines it counts.
     """
     code = program(text)
     if not entry_point:
         return code
+    if code is not None and entry_point not in _defined(code):
+        blocks = [textwrap.dedent("\n".join(lines)) for _, lines in fences(text)]
+        code = next((block for block in reversed(blocks) if entry_point in _defined(block)), code)
     if code is not None and entry_point in _defined(code):
         future = [line for line in code.splitlines() if line.startswith("from __future__ ")]  # they stand at the top
         others = [line for line in code.splitlines() if not line.startswith("from __future__ ")]
