@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from bon import answers
+from bon.answers.marks import boxed_content
 from bon.errors import UsageError
 from bon.protocols import Scorer
 from bon.score.lift import pointwise
@@ -26,10 +27,11 @@ _ANSWER = re.compile(r"^[\s*_]*(?:final\s)?answer[\s*_]*:[\s*_]*", re.IGNORECASE
 def expression(*, target: str | float | None = None, use: str = "all") -> Scorer:
     """Whether the expression of the answer comes to the target, of the given numbers alone: 1 or 0, with the reason.
 
-    The expression is `Candidate.answer`, else what stands in the last line, before an equals sign if there is one. The
-    target is `target`, else the prompt's metadata `target`, else its reference; without one there is no score. Where
-    the metadata has `numbers`, `use` says how many of them: "all" (each exactly once: Game of 24), "some" (each at
-    most once: Countdown) or "any" (others too). Worked out exactly, so 8/(3-8/3) is 24. Raises UsageError.
+    The expression is `Candidate.answer`, else what stands in the last box, else in the last line, before an equals sign
+    if there is one. The target is `target`, else the prompt's metadata `target`, else its reference; without one there
+    is no score. Where the metadata has `numbers`, `use` says how many of them: "all" (each exactly once: Game of 24),
+    "some" (each at most once: Countdown) or "any" (others too). Worked out exactly, so 8/(3-8/3) is 24. Raises
+    UsageError.
     """
     if use not in _USES:
         raise UsageError(f"use is {use!r}; it must be one of {', '.join(_USES)}")
@@ -85,6 +87,9 @@ def _expression(candidate: Candidate) -> Sequence[Token]:
     """The tokens of the expression that a candidate answers with; none where there is none."""
     if candidate.answer is not None:
         return tokens(candidate.answer.partition("=")[0])
+    boxed = tokens((boxed_content(candidate.text) or "").partition("=")[0].strip())
+    if len(boxed) > 1:  # a number alone is what the expression comes to
+        return boxed
     last = candidate.text.strip().rpartition("\n")[2]
     bare = _ANSWER.sub("", last)
     whole = tokens(bare.partition("=")[0].strip(" *_`"))

@@ -52,7 +52,7 @@ def run(program: str | None, expression: str) -> object:
         "```python\n    return math.pi * helper(r)\n```",
         "area = lambda r: math.pi * helper(r)",
         "```python\ndef area(r):\n    return math.pi * helper(r)\n```\nUse it so:\n```python\nprint(area(2))\n```",
-        "```\ndef area(r):\n    return 0\n```\nNo:\n```\ndef area(r):\n    return math.pi * helper(r)\n```\n```python\narea(1)\n```",
+        "```\ndef area(r): return 0\n```\n\n```\ndef area(r): return math.pi * helper(r)\n```\n```py\narea(1)\n```",
     ],
 )
 def test_an_answer_is_a_whole_program_or_the_rest_of_the_stub(answer: str) -> None:
