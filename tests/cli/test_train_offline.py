@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -14,7 +17,8 @@ from bon.testing.checkpoints import save_tiny_model
 from bon.testing.pools import pool_of
 from bon.types import Prompt, as_messages
 
-pytest.importorskip("torch")
+torch = pytest.importorskip("torch")
+from safetensors.torch import load_file  # noqa: E402  # it needs torch
 
 Bon = Callable[..., CompletedProcess[str]]
 
@@ -90,6 +94,21 @@ def test_a_sweep_is_a_folder_a_point(bon: Bon, pools: Path, tmp_path: Path) -> N
     again = bon(*asked)
     assert json.loads(again.stdout) == reports
     assert "step" not in again.stderr
+
+
+@pytest.mark.slow
+def test_two_processes_train_what_one_does(bon: Bon, pools: Path, tmp_path: Path) -> None:
+    asked = ["train", "dpo", "--pools", "ref.jsonl", "-n", "3", *QUICK[:-2]]
+    bon(*asked, "-o", "one", "--device", "cpu")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true", "HF_HUB_OFFLINE": "1"}
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "bon"]
+    done = subprocess.run(
+        [*command, *asked, "-o", "two"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("two: dpo on ") == 1
+    one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
+    assert all(torch.allclose(one[name], two[name], atol=1e-4) for name in one)
 
 
 def test_every_value_is_shown_with_its_source_and_nothing_is_trained(bon: Bon, tmp_path: Path) -> None:

@@ -28,7 +28,10 @@ def learning(function: F) -> F:
         ),
         click.option("--by", metavar="SCORER", help="Which draws are better.  [default: the only scorer there is]"),
         click.option(
-            "--n", type=click.IntRange(min=1), help="Draws of a group, the N of best-of-N.  [default: a whole pool]"
+            "-n",
+            "--n",
+            type=click.IntRange(min=1),
+            help="Draws of a group, the N of best-of-N.  [default: a whole pool]",
         ),
         click.option(
             "--groups", type=click.IntRange(min=1), help="Groups of a pool at the most.  [default: all it has]"

@@ -317,6 +317,19 @@ def test_what_truncation_cut_off_is_said(train: Callable[..., PolicyReport], mod
     assert note.startswith("The pools were drawn with top_p 0.9")
 
 
+def test_who_drew_the_pools_is_said_where_it_may_be_another(
+    train: Callable[..., PolicyReport], model: Enumerable, few: list[Pool]
+) -> None:
+    def by(name: str) -> list[Pool]:
+        return [
+            replace(pool, candidates=tuple(replace(one, generator=name) for one in pool.candidates)) for pool in few
+        ]
+
+    assert train("own", pools=by(f"hf:{model.folder}")).notes == ()
+    (note,) = train("other", pools=by("openai:some-model")).notes
+    assert note.startswith("The pools were drawn by openai:some-model, which is taken to be")
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [

@@ -257,12 +257,16 @@ def _report(job: _Job, work: _Work, loss: Loss, clock: Clock, *, steps: int) -> 
         last=figures[-1],
         cost={name: earlier.get(name, Cost()) + cost.get(name, Cost()) for name in {**earlier, **cost}},
         left_out=work.left_out,
-        notes=tuple(_notes(job.train)),
+        notes=tuple(_notes(job.train, job.setup.reference)),
     )
 
 
-def _notes(rows: Sequence[Choice]) -> Iterator[str]:
+def _notes(rows: Sequence[Choice], reference: str) -> Iterator[str]:
     """What a reader must know of the pools."""
+    others = {row.chosen.generator for row in rows} - {"", reference, f"hf:{reference}"}
+    if others:
+        names = ", ".join(sorted(others))
+        yield f"The pools were drawn by {names}, which is taken to be the same model as {reference}."
     for name, whole in {"top_p": 1, "top_k": 0, "min_p": 0}.items():
         values = {row.prompt.request.get(name, whole) for row in rows} - {whole, None}
         if values:
