@@ -48,7 +48,7 @@ REGIMES = {
 }
 MODELS: Mapping[str, tuple[Labels, str]] = {"outcome": ("outcome", "last"), "process": ("steps", "min")}
 """What each is told, and which of its step scores is the solution's: the outcome model's last, the process's least."""
-RECIPE = Recipe(epochs=1, lr=1.5e-3, batch=32, warmup=0.05, weight_decay=0.01)
+RECIPE = Recipe(epochs=3, lr=1.5e-3, batch=32, warmup=0.05, weight_decay=0.01)
 MARKS = Marks(loss="bce", separator="\n", steps="newline")
 
 
