@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, aclosing
 from dataclasses import dataclass, field, replace
@@ -20,7 +21,7 @@ from bon.errors import UsageError
 from bon.evaluation.comparing import GREEDY, Against, against, labelled
 from bon.ledger import FREE, Ledger
 from bon.protocols import Generator, Scorer
-from bon.registry import Builder
+from bon.registry import Builder, BuiltGenerator
 from bon.registry.extractors import extractor
 from bon.score import ScorerLike
 from bon.store.pools import PoolFile
@@ -42,11 +43,13 @@ class Stage:
     temperature: float
     job: Job
     n: int
+    policy: str | None = None
+    """The name of the policy that draws, where it is not the model that is compared."""
 
     @property
     def file(self) -> str:
         """The name of its file of pools."""
-        return f"{self.variation.replace(' ', '-')}.jsonl"
+        return f"{re.sub(r'[^A-Za-z0-9.]+', '-', self.variation)}.jsonl"
 
 
 @dataclass(kw_only=True)
@@ -68,7 +71,8 @@ class Stages:
         `score_file` raise.
         """
         if self._left(prompts()):
-            await _warmed(self.stages[0].job.plan.generator)
+            for generator in {stage.policy: stage.job.plan.generator for stage in self.stages}.values():
+                await _warmed(generator)
         spent = Spent()
         for stage in self.stages:
             out = self.folder / stage.file
@@ -129,6 +133,7 @@ def compare(
     by: str | None = None,
     gold: str | None = None,
     generator: str | Generator | None = None,
+    policies: Sequence[str | Generator] = (),
     folder: str | Path | None = None,
     **request: Any,
 ) -> Against:
@@ -137,6 +142,8 @@ def compare(
     `prompts` is a file or a list of them, `n` how many draws, or several numbers to see what N does; `temperatures` at
     which they are drawn (by default that of the run; the greedy answer is drawn at 0). `scorer`s choose and measure:
     `by` names the one that chooses (by default the only one), `gold` the one that is the truth (by default the same).
+    `policies` are models that best-of-N was trained into: one draw of each is held against the best of N.
+
     All candidates of a prompt are scored side by side, so judges that compare can be used. With a `folder` what was
     drawn stays there, and the same call goes on. `request` are request fields: max_tokens, seed ...
 
@@ -156,6 +163,7 @@ def compare(
             n=sizes[-1],
             temperatures=temperatures,
             request=request,
+            policies=policies,
         )
         chosen = _by(stages, by)
 
@@ -178,8 +186,9 @@ def stages_of(
     temperatures: Sequence[float] = (),
     extract: str | None = None,
     request: Mapping[str, Any] | None = None,
+    policies: Sequence[str | Generator] = (),
 ) -> Stages:
-    """What a comparison draws: one greedy answer a prompt, and n draws at each temperature.
+    """What a comparison draws: one greedy answer a prompt, n draws at each temperature, and one of each policy.
 
     Raises `UsageError` for fewer than two draws, a temperature that is not above 0, and two that are the same.
     """
@@ -193,17 +202,21 @@ def stages_of(
         if not 0 < temperature < float("inf"):
             raise UsageError(f"temperature {temperature!r}: greedy is 0, and draws that differ need more than that")
 
-    def stage(variation: str, temperature: float, count: int) -> Stage:
+    def stage(variation: str, temperature: float, count: int, policy: BuiltGenerator | None = None) -> Stage:
         job = make_job(
             builder,
-            generator=built,
+            generator=policy or built,
             select="first",
             budget=Fixed(count),
             request={**given, "temperature": temperature},
         )
-        return Stage(variation=variation, temperature=temperature, job=job, n=count)
+        name = policy.name if policy else None
+        return Stage(variation=variation, temperature=temperature, job=job, n=count, policy=name)
 
-    drawn = [stage(labelled(temperature), temperature, n) for temperature in dict.fromkeys(temperatures or (warm,))]
+    heat = list(dict.fromkeys(temperatures or (warm,)))
+    drawn = [stage(labelled(temperature), temperature, n) for temperature in heat]
+    for policy in map(builder.generator, policies):
+        drawn += [stage(labelled(temperature, policy.name), temperature, 1, policy) for temperature in heat]
     made = build_scorers(builder.for_run(built), scorers)
     reads = extract or ("any" if any(name == "agreement" for name in made) else None)
     return Stages(folder=folder, stages=[stage(GREEDY, 0.0, 1), *drawn], scorers=made, extract=reads)
@@ -216,8 +229,9 @@ def measured(stages: Stages, *, by: str | None, gold: str | None, sizes: Sequenc
             pools.values(),
             by=_by(stages, by),
             gold=gold,
-            temperatures=[stage.temperature for stage in stages.stages[1:]],
+            temperatures=[stage.temperature for stage in stages.stages[1:] if stage.policy is None],
             sizes=sizes,
+            policies=list(dict.fromkeys(stage.policy for stage in stages.stages if stage.policy)),
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -36,6 +37,13 @@ __all__ = ["command"]
 @click.option("--gold", metavar="NAME", help="The scorer that is the truth.  [default: the one that chooses]")
 @click.option("--sweep", metavar="1,3,5,10", callback=sizes, help="Several N: what N does to quality and time.")
 @click.option("--temperatures", metavar="0.2,0.7", callback=floats, help="Several temperatures for the draws.")
+@click.option(
+    "--policy",
+    "policies",
+    metavar="SPEC",
+    multiple=True,
+    help="A model that best-of-N was trained into (hf:OUT): one draw of it against the best of N; may be repeated.",
+)
 @spending
 @caching
 @concurrency
@@ -72,6 +80,7 @@ def command(prompts: Path, out: Path | None, **options: Any) -> None:
             temperatures=options["temperatures"] or (),
             extract=options["extract"],
             request=request_of(options),
+            policies=options["policies"],
         )
         for stage in stages.stages:
             stack.callback(stage.job.close)
@@ -108,8 +117,38 @@ def _shown(found: Against) -> str:
                 for each in found.warmth
             ],
         ),
+        *_policies(found.policies),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _policies(rows: Sequence[Versus]) -> Iterator[str]:
+    """One draw of each policy beside the best of N: what it is worth, how often it wins, what it saves."""
+    if not rows:
+        return
+    yield from (
+        "",
+        "One draw of a policy, beside the best of N; a throughput of 8 x is 8 answers for the tokens of one.",
+        "",
+    )
+    head = ["policy", "T", "worth", "beside", "worth", "won", "tied", "lost", "tokens", "of best", "throughput"]
+    yield from table(
+        head,
+        [
+            [
+                row.base,
+                f"{row.temperature:g}",
+                _number(row.greedy if row.n else None),
+                f"best of {row.k}",
+                _number(row.chosen if row.n else None),
+                *([f"{share:.1%}" for share in (row.losses, row.ties, row.wins)] if row.n else ["–"] * 3),
+                _number(row.greedy_tokens),
+                _number(row.tokens),
+                f"{row.tokens / row.greedy_tokens:.3g} x" if row.tokens and row.greedy_tokens else "–",
+            ]
+            for row in rows
+        ],
+    )
 
 
 def _line(row: Versus) -> list[str]:

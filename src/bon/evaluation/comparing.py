@@ -49,6 +49,8 @@ class Versus:
     seconds: float | None
     """Until the slowest of the k draws is there, all drawn at once."""
     greedy_seconds: float | None
+    base: str = GREEDY
+    """What it is held against, in the fields that are called greedy: the greedy answer, or a draw of this policy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,11 +72,13 @@ class Against:
     versus: tuple[Versus, ...]
     warmth: tuple[Warmth, ...]
     prompts: int
+    policies: tuple[Versus, ...] = ()
+    """Best-of-k against one draw of each policy, at each temperature and k."""
 
 
-def labelled(temperature: float) -> str:
-    """The variation of candidates drawn at a temperature."""
-    return f"temperature {temperature:g}"
+def labelled(temperature: float, policy: str | None = None) -> str:
+    """The variation of candidates drawn at a temperature, by the model that is compared or by a policy."""
+    return f"{policy}, temperature {temperature:g}" if policy else f"temperature {temperature:g}"
 
 
 def side(pool: Pool, variation: str) -> Pool:
@@ -89,11 +93,13 @@ def against(
     gold: str | None,
     temperatures: Sequence[float],
     sizes: Sequence[int],
+    policies: Sequence[str] = (),
     seed: int = 0,
 ) -> Against:
     """Compare, for pools that hold a greedy candidate and draws at each temperature (see `labelled`).
 
-    `by` is the scorer that chooses, `gold` the one in whose units it is measured (None: the same). Raises `UsageError`
+    `by` is the scorer that chooses, `gold` the one in whose units it is measured (None: the same). `policies` are
+    models of which they hold draws too, at the same temperatures: what best-of-k was trained into. Raises `UsageError`
     for a scorer that no pool has.
     """
     held = list(pools)
@@ -109,21 +115,36 @@ def against(
         ),
         warmth=tuple(warmth_of(held, temperature, by) for temperature in temperatures),
         prompts=len(held),
+        policies=tuple(
+            versus(held, by=by, gold=gold or by, temperature=temperature, k=k, policy=policy, seed=seed)
+            for policy in policies
+            for temperature in temperatures
+            for k in sizes
+        ),
     )
 
 
-def versus(pools: Sequence[Pool], *, by: str, gold: str, temperature: float, k: int, seed: int = 0) -> Versus:
-    """One line of a comparison: best-of-k against greedy, prompt by prompt."""
-    label = labelled(temperature)
+def versus(
+    pools: Sequence[Pool],
+    *,
+    by: str,
+    gold: str,
+    temperature: float,
+    k: int,
+    policy: str | None = None,
+    seed: int = 0,
+) -> Versus:
+    """One line of a comparison: best-of-k against greedy, or against a draw of a policy, prompt by prompt."""
+    label, base = labelled(temperature), labelled(temperature, policy) if policy else GREEDY
     rows: list[tuple[float, float, float, float]] = []
     clusters: list[int] = []
     costs: list[tuple[float | None, float | None, float | None, float | None]] = []
     for pool in pools:
-        found = _compared(side(pool, GREEDY), side(pool, label), by=by, gold=gold, k=k)
+        found = _compared(side(pool, base), side(pool, label), by=by, gold=gold, k=k)
         if found is not None:
             rows.append(found)
             clusters.append(cluster_of(pool))
-            costs.append(_costs(side(pool, GREEDY), side(pool, label), k))
+            costs.append(_costs(side(pool, base), side(pool, label), k))
     table = np.array(rows, dtype=np.float64).reshape(-1, 4)
     several = len(set(clusters)) > 1
     means = table.mean(axis=0).tolist() if rows else [0.0] * 4
@@ -149,6 +170,7 @@ def versus(pools: Sequence[Pool], *, by: str, gold: str, temperature: float, k: 
         greedy_tokens=_mean([tokens for _, tokens, *_ in costs]),
         seconds=_mean([seconds for _, _, seconds, _ in costs]),
         greedy_seconds=_mean([seconds for *_, seconds in costs]),
+        base=policy or GREEDY,
     )
 
 
