@@ -99,11 +99,11 @@ def test_figures_are_near_the_exact_ones_and_nothing_is_drawn_twice(world: Enume
     again = frontier(runs, PROMPTS, **options, progress=lambda what, *_: told.append(what))  # type: ignore[arg-type]
     assert again == found
     assert told == []
-    (pools,) = (tmp_path / "kept").glob("far-T1-*.jsonl")
+    (pools,) = (tmp_path / "kept").glob("vbon-eq5-far-T1-*.jsonl")
     pool = next(bon.read_pools(pools))
     assert pool.scores.keys() == {"kl", "log_prob", "known"}
     more = frontier(runs, PROMPTS, **{**options, "trial": replace(trial, draws=10)})  # type: ignore[arg-type]
-    assert len(list((tmp_path / "kept").glob("far-T1-*.jsonl"))) == 2
+    assert len(list((tmp_path / "kept").glob("vbon-eq5-far-T1-*.jsonl"))) == 2
     assert more.runs[0].kl != found.runs[0].kl
 
 

@@ -161,18 +161,20 @@ def _flat(report: PolicyReport) -> dict[str, Any]:
 
 
 def _settings(reports: Sequence[PolicyReport]) -> list[str]:
-    """What sets each run apart from the others of its method: N or beta, and whatever else differs but the seed."""
-    values: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for report in reports:
-        for name, value in _flat(report).items():
-            values[report.method, name].add(repr(value))
-    found = []
-    for report in reports:
-        own = _flat(report)
-        names = [name for name in own if name != "seed" and len(values[report.method, name]) > 1]
-        shown = dict.fromkeys([*(name for name in ("n", "beta") if name in own), *names])
-        found.append(", ".join(f"{name}={_told(own[name])}" for name in shown))
-    return found
+    """What sets each run apart from the others of its method: N or beta, and what else differs where these are equal."""
+    own = [_flat(report) for report in reports]
+    heads = [
+        (report.method, *(f"{name}={_told(each[name])}" for name in ("n", "beta") if name in each))
+        for report, each in zip(reports, own, strict=True)
+    ]
+    values: dict[tuple[tuple[str, ...], str], set[str]] = defaultdict(set)
+    for head, each in zip(heads, own, strict=True):
+        for name in {*each} - {"seed"}:
+            values[head, name].add(repr(each[name]))
+    return [
+        ", ".join([*head[1:], *(f"{name}={_told(each[name])}" for name in each if len(values[head, name]) > 1)])
+        for head, each in zip(heads, own, strict=True)
+    ]
 
 
 def _told(value: Any) -> str:

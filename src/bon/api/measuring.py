@@ -108,7 +108,8 @@ class Studio:
                 release()
 
         whose = {"policy": stamp(report.out), **self._whose(self.reference)}
-        return self._kept(Path(report.out).name, whose, measuring, scorers, drawn)
+        name = f"{report.method}-{Path(report.out).name}"
+        return self._kept(name, whose, measuring, scorers, drawn)
 
     def _whose(self, source: str) -> dict[str, Any]:
         known: Any = stamp(source) if Path(source).expanduser().exists() else source

@@ -71,6 +71,10 @@ def _sources(found: Frontier) -> Iterator[str]:
         "Pareto share: of the runs that no other one beats (as near and as good), those of a method; as many runs of "
         "each method are taken as the one with the fewest has, and intervals draw prompts and runs anew"
     )
+    yield (
+        "seconds of an answer: many were drawn side by side, the more the cheaper each; tokens are what methods can be "
+        "compared by"
+    )
     yield "gap: best-of-N, measured, at the KL of a run, less the run; straight between two N, unknown beyond the last"
 
 
