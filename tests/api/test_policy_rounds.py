@@ -167,6 +167,14 @@ def test_rounds_are_scored_by_the_scorer_of_the_pools(model: Enumerable, pools: 
     assert not (tmp_path / "out").exists()
 
 
+def test_rounds_are_for_one_process(
+    model: Enumerable, pools: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UsageError, match="without torchrun"):
+        bon.train_sft(pools, out=tmp_path / "out", n=4, setup=setup_of(model), rounds=rounds_of(Rewarding(model)))
+
+
 def test_numbers_of_rounds_that_mean_nothing_are_refused(model: Enumerable) -> None:
     with pytest.raises(UsageError, match="count of rounds is 0"):
         Rounds(count=0, scorer="heuristic")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+import os
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -72,11 +73,12 @@ def train_rounds(
     Each round starts from the model of the one before, which has drawn for it, with the requests of the given pools
     and a seed of its own. A run that was stopped goes on in its round. The report adds up what all rounds cost.
 
-    Raises UsageError for a scorer that is not the one of the pools, and for an `out` that was trained in another number
-    of rounds; and what sampling, scoring and `train_offline` raise.
+    Raises UsageError for a scorer that is not the one of the pools, for an `out` that was trained in another number of
+    rounds, and under torchrun; and what sampling, scoring and `train_offline` raise.
     """
-    given = list(pools)
     _refuse_other(out, rounds)
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UsageError("rounds draw with one process between trainings: start it without torchrun")
     scorer = rounds.builder.scorer(rounds.scorer).name
     if offline.choosing.by not in (None, scorer):
         raise UsageError(
@@ -84,8 +86,18 @@ def train_rounds(
             "give rounds the scorer of that name"
         )
     offline = replace(offline, choosing=replace(offline.choosing, by=scorer))
-    draws = rounds.draws or min(map(len, given), default=0)
-    start, learned, report = setup, given, None
+    prompts: list[Prompt] = []
+    sizes: list[int] = []
+
+    def noted() -> Iterator[Pool]:
+        """The given pools, of which later rounds need the prompts alone: memory holds no more."""
+        for pool in pools:
+            prompts.append(pool.prompt)
+            sizes.append(len(pool))
+            yield pool
+
+    start, report = setup, None
+    learned: Iterable[Pool] = noted()
 
     def trained(folder: Path, number: int) -> PolicyReport:
         within = Round(origin=setup, number=number, of=rounds.count, before=report)
@@ -94,7 +106,8 @@ def train_rounds(
     for number in range(1, rounds.count):
         report = trained(out / ROUNDS / str(number), number)
         start = replace(setup, reference=str(out / ROUNDS / str(number)), revision=None)
-        learned = _drawn_again([pool.prompt for pool in given], start, rounds, draws=draws, number=number + 1, out=out)
+        draws = rounds.draws or min(sizes)
+        learned = read_pools(_drawn_again(prompts, start, rounds, draws=draws, number=number + 1, out=out))
     return trained(out, rounds.count)
 
 
@@ -107,8 +120,8 @@ def _refuse_other(out: Path, rounds: Rounds) -> None:
 
 def _drawn_again(
     prompts: Sequence[Prompt], policy: PolicySetup, rounds: Rounds, *, draws: int, number: int, out: Path
-) -> list[Pool]:
-    """The scored pools of a round: drawn by the model of the one before, where they are not there yet."""
+) -> Path:
+    """The file of scored pools of a round: drawn by the model of the one before, where they are not there yet."""
     folder = out / ROUNDS / str(number)
     folder.mkdir(parents=True, exist_ok=True)
     asked, file = folder / "prompts.jsonl", folder / "pools.jsonl"
@@ -132,7 +145,7 @@ def _drawn_again(
         blocking.run(run())
     finally:
         _let_go(job)
-    return list(read_pools(file))
+    return file
 
 
 async def _sampled(job: Job, asked: Path, file: Path, draws: int, rounds: Rounds) -> AsyncGenerator[Progress, None]:
