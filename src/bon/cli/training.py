@@ -168,7 +168,7 @@ def lines() -> Hook:
                 said = time.monotonic()
                 sys.stderr.write(f"read {event.done} of {event.rows} rows\n")
             return
-        if event.held_out is None and not late:
+        if event.held_out is None and not (late and event.figures):
             return
         said = time.monotonic()
         figures = {**event.figures, **{f"held-out {name}": value for name, value in (event.held_out or {}).items()}}
