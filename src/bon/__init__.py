@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from bon.api.bench import evaluate
     from bon.api.comparing import compare
     from bon.api.curves import curves
+    from bon.api.frontier import frontier
+    from bon.api.policies import train_ppo, train_vbon
     from bon.api.policies_offline import train_bonbon, train_dpo, train_sft
     from bon.api.report import report
     from bon.api.training import train_rm
@@ -34,6 +36,8 @@ _HOMES = {
     "bon.api.bench": ("evaluate",),
     "bon.api.comparing": ("compare",),
     "bon.api.curves": ("curves",),
+    "bon.api.frontier": ("frontier",),
+    "bon.api.policies": ("train_ppo", "train_vbon"),
     "bon.api.policies_offline": ("train_bonbon", "train_dpo", "train_sft"),
     "bon.api.report": ("report",),
     "bon.api.training": ("train_rm",),
@@ -57,9 +61,10 @@ __all__ = [
     "BonError", "Budget", "Candidate", "Caps", "Event", "Extractor", "Failure", "Fixed", "Generator", "Hook",
     "Ledger", "Message", "NoCandidates", "Plan", "Pool", "Price", "Prompt", "Result", "Score", "Scorer",
     "Selector", "Threshold", "Usage", "UsageError", "Weights", "__version__", "abest_of_n", "best_of_n", "budget",
-    "close", "compare", "curves", "decide", "evaluate", "generator", "judge", "pick", "pointwise", "prompt", "rank",
-    "read_pools", "read_prompts", "report", "run", "run_many", "score_pool", "score_pools", "scorer", "selector",
-    "train_bonbon", "train_dpo", "train_prm", "train_rm", "train_sft", "weigh", "write_pools", "write_prompts",
+    "close", "compare", "curves", "decide", "evaluate", "frontier", "generator", "judge", "pick", "pointwise",
+    "prompt", "rank", "read_pools", "read_prompts", "report", "run", "run_many", "score_pool", "score_pools", "scorer",
+    "selector", "train_bonbon", "train_dpo", "train_ppo", "train_prm", "train_rm", "train_sft", "train_vbon", "weigh",
+    "write_pools", "write_prompts",
 ]  # fmt: skip
 
 

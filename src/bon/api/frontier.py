@@ -161,7 +161,7 @@ def _flat(report: PolicyReport) -> dict[str, Any]:
 
 
 def _settings(reports: Sequence[PolicyReport]) -> list[str]:
-    """What sets each run apart from the others of its method: N or beta, and what else differs where these are equal."""
+    """What sets each run apart from others of its method: N or beta, and what else differs where these are equal."""
     own = [_flat(report) for report in reports]
     heads = [
         (report.method, *(f"{name}={_told(each[name])}" for name in ("n", "beta") if name in each))
