@@ -137,6 +137,17 @@ def test_bonbon_of_one_draw_leaves_the_reference_as_it_is(model: Enumerable, few
     assert np.array_equal(law_of(model, tmp_path / "out"), law_of(model, model.folder))
 
 
+def test_in_bfloat16_the_reference_is_read_as_the_policy_is(train: Callable[..., PolicyReport]) -> None:
+    report = train("out", "dpo", setup={"precision": "bfloat16"})
+    assert report.settings["precision"] == "bfloat16"
+    assert report.first["loss"] == pytest.approx(math.log(2), abs=2e-3)
+
+
+def test_patience_without_prompts_held_out_is_refused(train: Callable[..., PolicyReport]) -> None:
+    with pytest.raises(UsageError, match="give held_out too"):
+        train("out", recipe=replace(QUICK, patience=2))
+
+
 def weights(folder: Path) -> dict[str, Any]:
     return dict(load_language_model(folder, device="cpu").model.state_dict())
 

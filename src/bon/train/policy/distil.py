@@ -114,6 +114,10 @@ class _Job:
 
     @classmethod
     def of(cls, pools: Iterable[Pool], offline: Offline, *, setup: PolicySetup, recipe: Recipe, **more: Any) -> _Job:
+        if recipe.patience is not None and not offline.held_out:
+            raise UsageError(
+                "patience waits for a better figure on prompts held out: give held_out too, or no patience"
+            )
         made = choices(pools, offline.kind, offline.choosing)
         train, held = _parted(made.rows, offline.held_out, recipe.seed)
         return cls(
