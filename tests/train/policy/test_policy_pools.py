@@ -1,0 +1,179 @@
+"""Pools as samples to rank against: what of them is read, and what is refused."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bon.errors import UsageError
+from bon.generate.hf import HFGenerator
+from bon.testing.checkpoints import save_tiny_model
+from bon.train.policy.evidence import require_log_probs, require_rewards
+from bon.train.policy.model import PolicySetup, load_policy
+from bon.train.policy.pools import fingerprint, references
+from bon.types import Candidate, Logprobs, Pool, Prompt, Score, Spent, Usage, as_messages
+
+REQUEST = {"temperature": 1.0, "top_p": 1.0, "max_tokens": 6, "seed": 3}
+
+
+def pool(name: str = "a", values: Sequence[float | None] = (2.0, 0.5, 1.0), **request: Any) -> Pool:
+    candidates = tuple(
+        Candidate(index=place, text=f"text {place}", generator="hf:ref", usage=Usage(completion_tokens=4))
+        for place in range(len(values))
+    )
+    scores = tuple(Score(value=value) if value is not None else Score.missing("it failed") for value in values)
+    prompt = Prompt(id=name, messages=as_messages(f"say {name}"), request={**REQUEST, **request})
+    return Pool(prompt=prompt, candidates=candidates, scores={"rm": scores}, spent=Spent(seconds=1.5))
+
+
+def test_samples_are_the_sorted_rewards_of_each_prompt_by_itself() -> None:
+    found = references([pool("a"), pool("b", (5.0, -1.0, 0.0, 4.0))], "rm")
+    assert {name: values.tolist() for name, values in found.samples.items()} == {
+        "a": [0.5, 1.0, 2.0],
+        "b": [-1.0, 0.0, 4.0, 5.0],
+    }
+    assert [prompt.id for prompt in found.prompts] == ["a", "b"]
+    assert (found.temperature, found.max_tokens) == (1.0, 6)
+    assert (found.cost.seconds, found.cost.tokens, found.cost.draws) == (3.0, 28, 7)
+    assert found.notes == ()
+
+
+def test_the_first_m_samples_can_be_asked_for() -> None:
+    found = references([pool(values=(9.0, 1.0, 3.0))], "rm", limit=2)
+    assert found.samples["a"].tolist() == [1.0, 9.0]
+    assert found.cost.draws == 2
+    unscored_later = references([pool(values=(9.0, 1.0, None))], "rm", limit=2)
+    assert unscored_later.samples["a"].tolist() == [1.0, 9.0]
+
+
+@pytest.mark.parametrize(
+    ("request_", "said"),
+    [
+        ({"temperature": 0.7}, "temperature is 0.7 in the samples, 1.0 in training"),
+        ({"max_tokens": 5}, "max_tokens is 5 in the samples, 6 in training"),
+        ({"top_p": 0.9}, "top_p is 0.9 in the samples, 1 in training"),
+        ({"top_k": 40}, "top_k is 40 in the samples, 0 in training"),
+        ({"min_p": 0.05}, "min_p is 0.05"),
+        ({"stop": ["\n"]}, "stop is"),
+        ({"repetition_penalty": 1.1}, "repetition_penalty is 1.1"),
+        ({"presence_penalty": 0.5}, "presence_penalty is 0.5"),
+        ({"num_beams": 4}, "num_beams is 4"),
+        ({"logit_bias": {"5": 1}}, "logit_bias is"),
+        ({"something_new": 1}, "something_new is 1 in the samples, 'not there' in training"),
+    ],
+)
+def test_samples_that_are_drawn_otherwise_than_rollouts_are_refused(request_: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError, match=said) as refused:
+        references([pool("a"), pool("odd", **request_)], "rm", temperature=1.0, max_tokens=6)
+    assert "'odd'" in str(refused.value)
+    with pytest.raises(UsageError, match="'odd'"):  # and where training takes what the first pool says
+        references([pool("a"), pool("odd", **request_)], "rm")
+
+
+def test_what_changes_no_distribution_is_let_through() -> None:
+    neutral = {"top_k": 0, "min_p": 0, "stop": [], "presence_penalty": 0, "seed": 99, "logprobs": True, "num_beams": 1}
+    assert fingerprint(pool(**neutral).prompt) == {"temperature": 1.0, "max_tokens": 6}
+    assert references([pool(), pool("b", **neutral)], "rm").temperature == 1.0
+    short = pool("c")
+    request = {name: value for name, value in REQUEST.items() if name not in ("max_tokens", "temperature")}
+    other = replace(short, prompt=replace(short.prompt, request={**request, "max_completion_tokens": 6}))
+    assert fingerprint(other.prompt) == fingerprint(short.prompt)  # a temperature that is not stated is 1
+    with pytest.raises(UsageError, match="had no max_tokens"):
+        references([replace(short, prompt=replace(short.prompt, request=request))], "rm")
+
+
+def test_samples_without_a_reward_are_refused() -> None:
+    with pytest.raises(UsageError, match=r"1 of 2 prompts .*'b': 2 samples without a reward.*bon score"):
+        references([pool("a"), pool("b", (None, 1.0, None))], "rm")
+    with pytest.raises(UsageError, match=r"have no rewards of 'other' .they have: rm.*bon score"):
+        references([pool("a")], "other")
+    with pytest.raises(UsageError, match="no samples"):
+        references([pool("a", ())], "rm")
+    with pytest.raises(UsageError, match="there are no pools"):
+        references([], "rm")
+    with pytest.raises(UsageError, match="two pools are of the prompt 'a'"):
+        references([pool("a"), pool("a")], "rm")
+
+
+def test_samples_of_several_models_or_of_varied_prompts_are_refused() -> None:
+    one = pool("a")
+    other = replace(one.candidates[0], generator="openai:other")
+    with pytest.raises(UsageError, match="2 generators"):
+        references([replace(one, candidates=(other, *one.candidates[1:]))], "rm")
+    varied = replace(one.candidates[0], variation="polite")
+    with pytest.raises(UsageError, match="answers a variation"):
+        references([replace(one, candidates=(varied, *one.candidates[1:]))], "rm")
+
+
+def test_n_beyond_m_is_warned_of_once() -> None:
+    with pytest.warns(UserWarning, match="N is 16, and some prompts have 3 reference samples") as said:
+        found = references([pool("a"), pool("b", range(20)), pool("c")], "rm", n=16)
+    assert len(said) == 1
+    assert len(found.notes) == 1
+    assert references([pool("a")], "rm", n=3).notes == ()
+
+
+def test_rewards_are_asked_for_again() -> None:
+    pools = [pool("a"), pool("b", (5.0, -1.0, 0.0))]
+    known = {
+        (each.prompt.id, c.text): v for each in pools for c, v in zip(each.candidates, each.values("rm"), strict=True)
+    }
+
+    def scorer(rows: Any, shift: float = 0.0) -> list[list[float | None]]:
+        return [
+            [value + shift for text in texts if (value := known[prompt.id, text]) is not None] for prompt, texts in rows
+        ]
+
+    assert "2 samples were scored again" in require_rewards(pools, "rm", scorer)
+    assert "0.00" in require_rewards(pools, "rm", lambda rows: scorer(rows, 1e-3))  # rounding
+    with pytest.raises(UsageError, match=r"the pools say 2\.0"):
+        require_rewards(pools, "rm", lambda rows: scorer(rows, 0.5))
+    with pytest.raises(UsageError, match="a reward of None"):
+        require_rewards(pools, "rm", lambda rows: [[None] for _ in rows])
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Pool]]:
+    """A tiny model, and pools that `hf:` drew from it at another temperature than its log-probabilities are of."""
+    pytest.importorskip("torch")
+    folder = save_tiny_model(tmp_path_factory.mktemp("pools") / "llama")
+    generator = HFGenerator(folder, device="cpu")
+    request = {**REQUEST, "temperature": 0.7, "return_token_ids": True}
+
+    async def draw() -> list[Pool]:
+        found = []
+        for text in ("one", "two and more"):
+            prompt = Prompt(id=text, messages=as_messages(text), request=request)
+            candidates = [draw async for draw in generator(prompt, 3)]
+            found.append(Pool(prompt=prompt, candidates=tuple(c for c in candidates if isinstance(c, Candidate))))
+        return found
+
+    pools = asyncio.run(draw())
+    generator.close()
+    return folder, pools
+
+
+def test_log_probabilities_of_hf_draws_are_the_references(drawn: tuple[Path, list[Pool]], tmp_path: Path) -> None:
+    folder, pools = drawn
+    policy = load_policy(PolicySetup(reference=str(folder), device="cpu"), seed=0)
+    assert "of 2 samples are the reference's" in require_log_probs(policy, pools)
+    other = load_policy(PolicySetup(reference=str(save_tiny_model(tmp_path, seed=7)), device="cpu"), seed=0)
+    with pytest.raises(UsageError, match="of another model"):
+        require_log_probs(other, pools)
+    chat = replace(pools[0], prompt=replace(pools[0].prompt, messages=as_messages("three")))
+    with pytest.raises(UsageError, match="another chat template"):
+        require_log_probs(policy, [chat])
+
+
+def test_it_is_said_where_there_was_nothing_to_hold_against_the_reference(drawn: tuple[Path, list[Pool]]) -> None:
+    folder, pools = drawn
+    policy = load_policy(PolicySetup(reference=str(folder), device="cpu"), seed=0)
+    silent = [replace(each, candidates=tuple(replace(c, logprobs=None) for c in each.candidates)) for each in pools]
+    assert "was not checked" in require_log_probs(policy, silent)
+    odd = replace(pools[0].candidates[0], logprobs=Logprobs(tokens=(-1.0,) * 50))
+    assert "was not checked" in require_log_probs(policy, [replace(pools[0], candidates=(odd,))])
