@@ -57,6 +57,23 @@ def test_sample_score_select(bon: Bon, prompts: Path, tmp_path: Path) -> None:
     assert [json.loads(row)["answer"] for row in chosen_rows] == ["4"] * 12
 
 
+def test_calls_of_tools_are_part_of_what_is_chosen(bon: Bon, tmp_path: Path) -> None:
+    calls = [
+        {"id": str(i), "type": "function", "function": {"name": name, "arguments": "{}"}}
+        for i, name in enumerate("aba")
+    ]
+    row = {
+        "id": "p",
+        "messages": [{"role": "user", "content": "Call."}],
+        "candidates": [{"index": i, "text": "", "tool_calls": [call]} for i, call in enumerate(calls)],
+    }
+    (tmp_path / "pools.jsonl").write_text(json.dumps(row) + "\n")
+    bon("score", tmp_path / "pools.jsonl", "-s", "tool_calls?vote=name")
+    chosen = json.loads(bon("select", tmp_path / "pools.jsonl").stdout)
+    assert chosen["tool_calls"] == [calls[chosen["index"]]]
+    assert chosen["tool_calls"][0]["function"]["name"] == "a"
+
+
 def test_a_larger_n_adds_to_what_is_there_and_the_same_command_does_nothing(
     bon: Bon, prompts: Path, tmp_path: Path
 ) -> None:

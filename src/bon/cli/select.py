@@ -83,6 +83,7 @@ def _row(result: Result) -> dict[str, Any]:
         "id": result.pool.prompt.id,
         "index": result.best.index,
         "text": result.text,
+        **({"tool_calls": list(result.best.tool_calls)} if result.best.tool_calls else {}),
         "answer": result.best.answer,
         "weight": float(result.weights[result.position]),
         "by": result.by,
