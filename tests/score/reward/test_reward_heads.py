@@ -67,8 +67,9 @@ async def test_a_head_that_is_not_whole_is_an_error_that_names_what_is_wrong(
     tensors = dict(head)
     spoil(tensors)
     folder = save(tmp_path, prefixed(model, "model.") | tensors, stated(model, "INFORM"), tokenizer)
-    with bon.scorer(f"rm:{folder}", device="cpu") as scorer, pytest.raises(ModelError, match=said):
+    with bon.scorer(f"rm:{folder}", device="cpu") as scorer, pytest.raises(ModelError, match=said) as caught:
         await scorer(pool_of(["a", "b"]))
+    assert str(folder) in str(caught.value)
 
 
 @pytest.mark.parametrize("every", [1, 2, 3])

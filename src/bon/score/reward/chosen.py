@@ -154,5 +154,12 @@ class Chosen:
                 + (f"; they read {', '.join(adapter.reads)}" if adapter.reads else "")
             )
         self._say(said(checkpoint, self.options, name=self.name, tokens=self._tokens))
-        model = adapter.load(checkpoint, self.options)
+        try:
+            model = adapter.load(checkpoint, self.options)
+        except ModelError as error:
+            if self.source in str(error):
+                raise
+            raise ModelError(
+                f"{self.name}: {error}"
+            ) from error  # what was wrong with a tensor knows not of which model
         return Opened(model=model, reader=Reader(model.backbone, tokens=self._tokens or TOKENS))
