@@ -120,14 +120,14 @@ class Aim:
             return self.of(values, logs, logs, logs, logs)  # which reads none of them
         if len(samples) != values.size:
             raise UsageError(f"{len(samples)} rows of reference samples for {values.size} rewards: wanted one of each")
-        below, upto, log_below = np.empty((3, values.size))
-        alike: dict[int, list[int]] = {}  # responses to one prompt are ranked together: a prompt's array is one object
-        for row, known in enumerate(samples):
+        alike: dict[int, list[int]] = {}
+        for row, known in enumerate(samples):  # answers to one prompt are looked up at once
             alike.setdefault(id(known), []).append(row)
+        below, upto, log_below = np.empty((3, values.size))
         for rows in alike.values():
-            known, some = samples[rows[0]], values[rows]
-            below[rows], upto[rows] = below_and_upto(known, some, self.estimator)
-            log_below[rows] = log_f(known, some, self.estimator)
+            known, asked = samples[rows[0]], values[rows]
+            below[rows], upto[rows] = below_and_upto(known, asked, self.estimator)
+            log_below[rows] = log_f(known, asked, self.estimator)
         return self.of(values, logs, below, upto, log_below)
 
     def of(self, rewards: Floats, log_ref: Floats, below: Floats, upto: Floats, log_below: Floats) -> Floats:
