@@ -179,7 +179,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("exact-frontier"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--updates", type=int, default=150)
+    parser.add_argument("--updates", type=int, default=120)
     parser.add_argument("--batch", type=int, default=128, help="responses an update")
     parser.add_argument("--samples", type=int, default=32_768, help="draws of the reference")
     parser.add_argument("--json", action="store_true")

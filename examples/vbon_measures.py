@@ -38,6 +38,8 @@ BEST_OF = 8
 """The N of the best-of-N that is shown beside policies."""
 _APART = 64
 """Of the reference's samples: those that stand for the reference; the others are what win rates are against."""
+_LESS = _APART + 200
+"""Samples of a prompt out of the domain, at the most."""
 
 
 class Measures:
@@ -45,7 +47,10 @@ class Measures:
 
     def __init__(self, folder: Folder, *, draws: int, samples: int, say: Callable[[str], None]) -> None:
         self.folder, self.say = folder, say
-        self.trial = Trial(draws=draws, samples=samples, max_tokens=MAX_TOKENS, device="cpu")
+        self.trials = {
+            part: Trial(draws=draws, samples=count, max_tokens=MAX_TOKENS, device="cpu")
+            for part, count in {"test": samples, "openings": samples, "out_of_domain": min(samples, _LESS)}.items()
+        }
         self._stack = ExitStack()
         self._scorers: dict[str, Scorer] = {}
         self._studios: dict[str, Studio] = {}
@@ -71,7 +76,7 @@ class Measures:
             scorer=self._scorers[scorer],
             by=None if scorer == "reward" else self._scorers["reward"],
             folder=self._place("test"),
-            trial=self.trial,
+            trial=self.trials["test"],
         )
 
     def temperatures(self, runs: Sequence[Run]) -> Iterator[dict[str, Any]]:
@@ -154,19 +159,21 @@ class Measures:
     def _studio(self, part: str) -> Studio:
         if part not in self._studios:
             self._studios[part] = Studio(
-                self._place(part), self.folder.prompts(part), self.trial, reference=str(self.folder.reference)
+                self._place(part), self.folder.prompts(part), self.trials[part], reference=str(self.folder.reference)
             )
         return self._studios[part]
 
     def _samples(self, part: str, heat: float) -> list[Pool]:
         """The reference's samples; away from temperature 1 only those that stand for it."""
-        count = self.trial.samples if heat == 1.0 else _APART
-        measuring = self.trial.measuring(heat, MAX_TOKENS, draws=count)
+        trial = self.trials[part]
+        count = trial.samples if heat == 1.0 else _APART
+        measuring = trial.measuring(heat, MAX_TOKENS, draws=count)
         return self._studio(part).samples(measuring, self._scorers)
 
     def _answers(self, part: str, run: Run, heat: float) -> list[Pool]:
         self.say(f"answers of {run.name} to {part} at {heat:g}")
-        measuring = self.trial.measuring(heat, MAX_TOKENS, draws=self.trial.draws)
+        trial = self.trials[part]
+        measuring = trial.measuring(heat, MAX_TOKENS, draws=trial.draws)
         return self._studio(part).answers(read_run(self._out(run)), measuring, self._scorers)
 
     def _apart(self, part: str, heat: float) -> list[Pool]:

@@ -50,8 +50,12 @@ REWARD = Recipe(epochs=6, lr=5e-4, batch=16, warmup=0.1, weight_decay=0.1, patie
 class Size:
     """How large the parts are."""
 
+    language: int
+    """Sentences that the language model reads, at the most."""
     epochs: int
-    """Of the language model."""
+    """How often it reads each."""
+    pairs: int
+    """Of sentences, for the reward model, at the most."""
     train: int
     """Prompts to train on."""
     test: int
@@ -108,9 +112,9 @@ def make(folder: Folder, size: Size, say: Callable[[str], None]) -> None:
     folder.note("size", asdict(size))
     parts = parts_of(sentences(data_folder()))
     steps: Mapping[str, Callable[[], Any]] = {
-        "language": lambda: _language(folder, parts["language"], size, say),
+        "language": lambda: _language(folder, parts["language"][: size.language], size, say),
         "evaluator": lambda: _evaluator(folder, parts["evaluator"]),
-        "reward": lambda: _reward(folder, parts["reward"]),
+        "reward": lambda: _reward(folder, parts["reward"][: 2 * size.pairs]),
         "prompts": lambda: _prompts(folder, parts, size),
         "worth": lambda: _worth(folder, [*parts["test"], *parts["out_of_domain"]]),
         "samples": lambda: _sample(folder, size.samples),

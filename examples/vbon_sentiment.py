@@ -32,8 +32,8 @@ from vbon_text import data_folder
 
 from bon.evaluation.frontier.measured import Frontier
 
-SIZE = Size(epochs=8, train=400, test=96, samples=200)
-TINY = Size(epochs=1, train=12, test=6, samples=80)
+SIZE = Size(language=6000, epochs=8, pairs=1100, train=256, test=96, samples=200)
+TINY = Size(language=800, epochs=1, pairs=80, train=12, test=6, samples=80)
 CLOCK_SIZES = (8, 32, 200)
 """The M that are compared."""
 

@@ -156,6 +156,7 @@ def test_curves_over_time_are_means_over_seeds() -> None:
 
 @needs_data
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_it_runs_and_goes_on_with_what_is_there(tmp_path: Path) -> None:
     command = [sys.executable, str(EXAMPLES / "vbon_sentiment.py"), "--tiny", "--points", "1", "--seeds", "1"]
     command += ["--episodes", "64", "--draws", "2", "--samples", "128", "--no-clocks", "--out", str(tmp_path)]
