@@ -138,12 +138,12 @@ def _shown(found: Frontier, out: Path | None) -> str:
 
 def _lines() -> Hearing:
     """Lines on stderr now and then, and at the end of each part."""
-    said, last = time.monotonic(), ""
+    said = time.monotonic()
 
     def told(what: str, done: int, total: int) -> None:
-        nonlocal said, last
-        if done == total or what != last or time.monotonic() - said > _EVERY:
-            said, last = time.monotonic(), what
+        nonlocal said
+        if done == total or time.monotonic() - said > _EVERY:
+            said = time.monotonic()
             sys.stderr.write(f"{what}: {done} of {total} prompts\n")
 
     return told
