@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +21,7 @@ from bon.testing.checkpoints import save_tiny_model
 from bon.testing.enumerable import Enumerable, save_enumerable
 from bon.train.loop import METRICS
 from bon.train.place import Place
-from bon.train.policy.experience import Answers, Scored, experience, rewards_of, score
+from bon.train.policy.experience import Answers, Scored, experience, of_prompts, rewards_of, score
 from bon.train.policy.facts import encoded
 from bon.train.policy.model import POLICY, PolicySetup
 from bon.train.policy.objectives import Aim
@@ -217,16 +220,18 @@ def test_the_authors_mode_counts_prompts_and_ends_what_is_cut(world: Enumerable,
     (eos,) = run.policy.eos
     assert any(not rollout.ended for rollout in rollouts)
     assert all(ids[-1] == eos and eos not in ids[:-1] for ids in answers.responses)
-    both = run._of_prompts(answers)
-    assert both is not None
+    both = of_prompts(run.policy, answers, temperature=1.0)
     log_first = np.log(probabilities(world, run.policy.model))  # of strings after the start token
     by_text = dict(zip(world.strings, log_first, strict=True))
     expected = np.logaddexp.reduce([by_text[text] for text in world.strings if text.startswith("ab")])
     assert both[0].tolist() == pytest.approx([expected] * 16, abs=1e-5)
     assert torch.equal(*both)
+    scored = score(run.net, run.policy, answers, [[*range(16)]], temperature=1.0)
+    rewards = rewards_of(run.task, answers)
+    with_prompts, plain = (experience(run.task, run.recipe, answers, scored, rewards, some) for some in (both, None))
+    assert torch.allclose(with_prompts.advantages, plain.advantages)  # they cancel until the two policies differ
     run.to_end(None)
-    plain = run_of(world, task(world, "ab"), recipe(world), tmp_path)
-    assert plain._of_prompts(answers) is None
+    assert run.state.last["kl"] != 0
 
 
 def test_an_answer_without_a_reward_is_left_out_and_counted(world: Enumerable, tmp_path: Path) -> None:
@@ -374,6 +379,40 @@ def test_it_comes_near_best_of_n(world: Enumerable, tmp_path: Path, how: dict[st
     q = probabilities(world, load_language_model(tmp_path, device="cpu").model)
     assert float((q * np.log(q / target)).sum()) < 0.1 * float((p * np.log(p / target)).sum())
     assert folder_bytes(tmp_path) != folder_bytes(world.folder)
+
+
+_SHARED = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+from online_parts import recipe, task
+from bon.testing.enumerable import save_enumerable
+from bon.train.policy.model import PolicySetup
+from bon.train.policy.online import train_online
+import os
+world = save_enumerable(Path({folder!r}) / ("world" + os.environ["RANK"]), letters=2, length=3)
+report = train_online(
+    task(world, "", "a", "bb", "aba"),
+    Path({folder!r}) / "out",
+    setup=PolicySetup(reference=str(world.folder)),
+    recipe=recipe(world, algorithm="ppo", minibatch=8, draws=2),
+)
+print({{name: value for name, value in report.last.items()}}, flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_learn_the_same_and_one_of_them_writes(tmp_path: Path) -> None:
+    script = tmp_path / "shared.py"
+    script.write_text(_SHARED.format(tests=str(Path(__file__).parent), folder=str(tmp_path)))
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", str(script)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=250, env=environment, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    one, other = (line for line in done.stdout.splitlines() if line.startswith("{"))
+    assert one == other  # figures over all answers, and weights that were moved alike: the norm of the next gradient
+    assert [row["step"] for row in lines(tmp_path / "out")] == [1, 2, 3, 4]
+    assert load_language_model(tmp_path / "out", device="cpu").eos == {2}
 
 
 def test_values_need_an_output_matrix_they_can_read(tmp_path: Path) -> None:

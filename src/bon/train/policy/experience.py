@@ -13,14 +13,14 @@ from bon.errors import UsageError
 from bon.stats.ranks import win_share
 from bon.stats.subsets import Floats
 from bon.train.policy.advantages import gae, rloo, whiten
-from bon.train.policy.logprobs import collate, entropies, log_probs_of
+from bon.train.policy.logprobs import collate, entropies, log_probs_of, sequence_log_probs
 from bon.train.policy.model import Policy
 from bon.train.policy.online_recipe import OnlineRecipe, OnlineTask
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Answers", "Experience", "Scored", "experience", "rewards_of", "score"]
+__all__ = ["Answers", "Experience", "Scored", "experience", "means", "of_prompts", "rewards_of", "score"]
 
 
 _NONE: Floats = np.empty(0)
@@ -218,3 +218,37 @@ def _wins(rewards: Floats, samples: Sequence[Floats]) -> float:
     for row, known in enumerate(samples):
         alike.setdefault(id(known), []).append(row)
     return math.fsum(float(win_share(samples[rows[0]], rewards[rows]).sum()) for rows in alike.values())
+
+
+def of_prompts(policy: Policy, answers: Answers, *, temperature: float) -> tuple[Tensor, Tensor]:
+    """Log pi_theta and log pi_ref of the prompts' own tokens but the first, of each answer: shape `(B,)`, float64.
+
+    They are constants of a prompt: only the authors' released code counts them with the answers'.
+    """
+    import torch
+
+    asked = dict(zip(answers.places, answers.prompts, strict=True))
+    heads, tails = [prompt[:1] for prompt in asked.values()], [prompt[1:] for prompt in asked.values()]
+    with torch.no_grad(), policy.computing():
+        ours = sequence_log_probs(policy.model, heads, tails, temperature=temperature)
+        with policy.referring() as reference:
+            theirs = sequence_log_probs(reference, heads, tails, temperature=temperature)
+    rows = {place: row for row, place in enumerate(asked)}
+    at = [rows[place] for place in answers.places]
+    return ours.cpu().double()[at], theirs.cpu().double()[at]
+
+
+def means(sums: Mapping[str, float], rollouts: int) -> dict[str, float]:
+    """Figures of a step from sums over its answers; those of rewards are over answers that have one."""
+    count = sums["answers"]
+    mean = sums["return"] / count
+    return {
+        "reward": sums["reward"] / count,
+        "return": mean,
+        "return_sd": math.sqrt(max(0.0, sums["return_square"] / count - mean**2)),
+        "kl": sums["kl"] / count,
+        **({"win": sums["win"] / count} if "win" in sums else {}),
+        "entropy": sums["entropy"] / sums["tokens"],
+        "length": sums["tokens"] / rollouts,
+        "ended": sums["ended"] / rollouts,
+    }

@@ -28,12 +28,12 @@ _DRIFT = {"float32": 1e-3, "bfloat16": 0.1}
 """Nats by which a log-probability may differ when it is asked for twice: a kernel of another rounding, at the most."""
 
 
-def minibatches(count: int, recipe: OnlineRecipe, *, step: int, epoch: int, process: int) -> list[list[int]]:
-    """The places of a step's answers that each update of an epoch learns from, as the seed shuffles them."""
-    size = recipe.minibatch or count
+def minibatches(count: int, recipe: OnlineRecipe, *, step: int, epoch: int, place: Place) -> list[list[int]]:
+    """The places of this process's answers that each update of an epoch learns from, as the seed shuffles them."""
+    size = -(-recipe.minibatch // place.processes) if recipe.minibatch else count
     if size >= count:
         return [list(range(count))]
-    seed = seed_of(recipe.seed, step, epoch, process)
+    seed = seed_of(recipe.seed, step, epoch, place.process)
     order = [int(place) for place in np.random.default_rng(seed).permutation(count)]
     return [order[start : start + size] for start in range(0, count, size)]
 
@@ -77,7 +77,7 @@ class Learner:
         norms: list[float] = []
         drift = 0.0
         for epoch in range(recipe.passes):
-            for rows in minibatches(count, recipe, step=step, epoch=epoch, process=place.process):
+            for rows in minibatches(count, recipe, step=step, epoch=epoch, place=place):
                 self.optimizer.zero_grad(set_to_none=True)
                 figures = self._gradient(found, rows, first=not norms)
                 if not norms:

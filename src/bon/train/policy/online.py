@@ -6,27 +6,25 @@ that was stopped anywhere and run again ends with the same bits as one that was 
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
-from bon.errors import ScoreError
+from bon.errors import ScoreError, UsageError
 from bon.store.appending import append
 from bon.train import checkpoints
 from bon.train.files import owned
 from bon.train.loop import METRICS
 from bon.train.order import rows_from, seed_of
 from bon.train.place import Place, libraries
-from bon.train.policy.experience import Answers, experience, rewards_of, score
+from bon.train.policy.experience import Answers, experience, means, of_prompts, rewards_of, score
 from bon.train.policy.facts import encoded, identity_of, method_of, require_samples, settings_of
 from bon.train.policy.learning import Learner, cuts_of, minibatches
-from bon.train.policy.logprobs import sequence_log_probs
 from bon.train.policy.model import Policy, PolicySetup, load_policy
 from bon.train.policy.online_recipe import OnlineRecipe, OnlineTask
 from bon.train.policy.outcome import Cost, PolicyReport
@@ -36,9 +34,6 @@ from bon.train.policy.valued import network
 from bon.train.recipe import Step
 from bon.train.resuming import cut_after, moments, refill, require_same, restore
 from bon.train.saving import TRAINING
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 __all__ = ["train_online"]
 
@@ -75,6 +70,11 @@ def train_online(
     if known is not None:
         return known
     place = Place(setup.device)
+    if recipe.rollouts // recipe.draws % place.processes:
+        raise UsageError(
+            f"{recipe.rollouts // recipe.draws} prompts a step cannot be shared among {place.processes} processes: "
+            "give a multiple of rollouts / draws"
+        )
     with owned(out / TRAINING) if place.first else nullcontext(), place.own_random():
         policy = load_policy(replace(setup, device=str(place.device)), seed=recipe.seed)
         task, ids = encoded(policy, task, recipe)
@@ -177,10 +177,13 @@ class _Run:
         rewarded = time.monotonic()
         if self.policy.setup.checkpointing:
             self.net.train()  # the mode in which activations are computed twice; there is no dropout in any
-        rows = minibatches(len(rollouts), recipe, step=state.step, epoch=0, process=place.process)
+        rows = minibatches(len(rollouts), recipe, step=state.step, epoch=0, place=place)
         cuts = [cut for some in rows for cut in cuts_of(answers, some, recipe)]
         scored = score(self.learner.wrapped, self.policy, answers, cuts, temperature=recipe.temperature)
-        found = experience(self.task, recipe, answers, scored, rewards, self._of_prompts(answers))
+        counted = None
+        if self.task.aim.mode == "authors":
+            counted = of_prompts(self.policy, answers, temperature=recipe.temperature)
+        found = experience(self.task, recipe, answers, scored, rewards, counted)
         sums = place.total({**found.sums, "ended": float(sum(rollout.ended for rollout in rollouts))})
         if not sums["answers"]:
             raise ScoreError(
@@ -191,7 +194,7 @@ class _Run:
         if self.policy.setup.checkpointing:
             self.net.eval()
         figures = {
-            **_means(sums, recipe.rollouts),
+            **means(sums, recipe.rollouts),
             **learned,
             "missing": sums["missing"],
             "tokens": sums["tokens"],
@@ -227,23 +230,6 @@ class _Run:
             prompts=[rollout.prompt_ids for rollout in rollouts],
             responses=[rollout.ids if rollout.ended else (*rollout.ids, *end) for rollout in rollouts],
         ), rollouts
-
-    def _of_prompts(self, answers: Answers) -> tuple[Tensor, Tensor] | None:
-        """Log-probabilities of the prompts' own tokens, which the authors' released code counts with the answers'."""
-        import torch
-
-        if self.task.aim.mode != "authors":
-            return None
-        asked = dict(zip(answers.places, answers.prompts, strict=True))
-        heads, tails = [prompt[:1] for prompt in asked.values()], [prompt[1:] for prompt in asked.values()]
-        rows = {place: row for row, place in enumerate(asked)}
-        temperature = self.recipe.temperature
-        with torch.no_grad(), self.policy.computing():
-            ours = sequence_log_probs(self.policy.model, heads, tails, temperature=temperature)
-            with self.policy.referring() as reference:
-                theirs = sequence_log_probs(reference, heads, tails, temperature=temperature)
-        at = [rows[place] for place in answers.places]
-        return ours.cpu().double()[at], theirs.cpu().double()[at]
 
     def _count(self, figures: Mapping[str, float]) -> None:
         """What a step took and came to, into the state."""
@@ -282,19 +268,3 @@ class _Run:
         if self.place.first and (self.folder / METRICS).exists():
             cut_after(self.folder / METRICS, self.state.step)
         self.place.wait()
-
-
-def _means(sums: Mapping[str, float], rollouts: int) -> dict[str, float]:
-    """Figures of a step from sums over its answers; those of rewards are over answers that have one."""
-    count = sums["answers"]
-    mean = sums["return"] / count
-    return {
-        "reward": sums["reward"] / count,
-        "return": mean,
-        "return_sd": math.sqrt(max(0.0, sums["return_square"] / count - mean**2)),
-        "kl": sums["kl"] / count,
-        **({"win": sums["win"] / count} if "win" in sums else {}),
-        "entropy": sums["entropy"] / sums["tokens"],
-        "length": sums["tokens"] / rollouts,
-        "ended": sums["ended"] / rollouts,
-    }

@@ -1,0 +1,124 @@
+"""A step of variational best-of-N against a step of PPO without F, in one run: what the ranks cost, and what N costs.
+
+All trainings draw the same answers from the same small decoder with random weights (0.5 M parameters, 16 tokens an
+answer), and differ in nothing but the aim; their steps take turns. CPU time, since other work on the machine is none of
+it; `drift` is what the first ratio was off from 1. Run it with `python benchmarks/vbon_step.py [--rounds N] [--json]`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+
+from bon.models.loading import quiet
+from bon.testing.checkpoints import tiny_tokenizer
+from bon.train.policy.model import PolicySetup
+from bon.train.policy.objectives import Aim
+from bon.train.policy.online import train_online
+from bon.train.policy.online_recipe import OnlineRecipe, OnlineTask
+from bon.train.recipe import Step
+from bon.types import Prompt, as_messages
+
+GOAL = 1.05
+PROMPTS, SAMPLES, STEPS = 64, 200, 4
+AIMS = {
+    "ppo": Aim(kind="reward", beta=0.1),
+    "vbon, N = 4": Aim(kind="eq5", n=4),
+    "vbon, N = 64": Aim(kind="eq5", n=64),
+    "vbon, N = 512": Aim(kind="eq5", n=512),
+}
+
+
+def save_model(folder: Path) -> None:
+    tokenizer = tiny_tokenizer(chat=False)
+    config = transformers.LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=128,
+        intermediate_size=256,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        num_key_value_heads=4,
+        initializer_range=0.1,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    torch.manual_seed(0)
+    with quiet():
+        transformers.LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def reward(rows: Sequence[tuple[Prompt, Sequence[str]]]) -> list[list[float]]:
+    """Something cheap and different for every text."""
+    return [[sum(map(ord, text)) % 997 / 997 for text in texts] for _, texts in rows]
+
+
+def seconds_of(train: Callable[[Callable[[Step], None]], object]) -> list[float]:
+    """CPU seconds of each step but the first, which warms up."""
+    marks: list[float] = []
+    train(lambda _: marks.append(time.process_time()))
+    return [after - before for before, after in pairwise(marks)]
+
+
+def measured(folder: Path, algorithm: Any, rounds: int) -> dict[str, dict[str, float]]:
+    prompts = [Prompt(id=str(place), messages=as_messages("the dog " * (1 + place % 4))) for place in range(PROMPTS)]
+    random = np.random.default_rng(0)
+    samples = {prompt.id: np.sort(random.random(SAMPLES)) for prompt in prompts}
+    task = OnlineTask(prompts=prompts, aim=AIMS["ppo"], reward=reward)
+    recipe = OnlineRecipe(
+        algorithm=algorithm, rollouts=64, episodes=64 * (STEPS + 1), minibatch=32, lr=1e-12, max_tokens=16
+    )
+    found: dict[str, list[float]] = {name: [] for name in AIMS}
+    for turn in range(rounds):
+        for name, aim in AIMS.items():
+            ranked = replace(task, aim=aim, samples={} if name == "ppo" else samples)
+            out = folder / f"{algorithm}-{turn}-{name}"
+            setup = PolicySetup(reference=str(folder / "model"), device="cpu")
+            found[name] += seconds_of(
+                lambda hook, ranked=ranked, out=out, setup=setup: train_online(  # type: ignore[misc]
+                    ranked, out, setup=setup, recipe=recipe, progress=hook
+                )
+            )
+    base = found["ppo"]
+    return {
+        name: {"seconds": median(each), "ratio": median(one / other for one, other in zip(each, base, strict=True))}
+        for name, each in found.items()
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        save_model(folder / "model")
+        found = {algorithm: measured(folder, algorithm, given.rounds) for algorithm in ("ppo", "rloo")}
+    if given.json:
+        print(json.dumps(found))
+    else:
+        print(f"{'':>6} {'aim':<14} {'CPU s a step':>13} {'against PPO':>12}   (goal: at most {GOAL})")
+        for algorithm, table in found.items():
+            for name, row in table.items():
+                print(f"{algorithm:>6} {name:<14} {row['seconds']:>13.3f} {row['ratio']:>12.3f}")
+    worst = max(row["ratio"] for table in found.values() for row in table.values())
+    if worst > GOAL:
+        raise SystemExit(f"a step of vBoN costs {worst:.3f} times one of PPO: more than {GOAL}")
+
+
+if __name__ == "__main__":
+    main()
