@@ -66,7 +66,7 @@ def _f_hat(alt: Any, rows: Rows) -> Any:
             color=alt.Color("M:N", title="M", sort=None),
             tooltip=["prompt:N", "M:N", alt.Tooltip("reward:Q", format=".3f"), alt.Tooltip("log_f:Q", format=".3f")],
         )
-        .properties(width=230, height=220)
+        .properties(width=130, height=200)
         .facet(facet=alt.Facet("prompt:N", title=None), columns=3)
     )
 

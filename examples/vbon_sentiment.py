@@ -68,14 +68,16 @@ def measured(
     of = {
         "figure-2": ("vbon", "bonbon", "dpo", "ppo"),
         "figure-6": ("vbon", "L"),
-        "figure-7": ("vbon", "L", "bonbon", "sft", "dpo", "ppo"),
+        "figure-7": ("vbon", "bonbon", "sft", "dpo", "ppo"),
     }
     with Measures(folder, draws=draws, samples=samples, say=say) as measures:
         frontiers = {
             name: measures.frontier([run for run in runs if run.method in methods]) for name, methods in of.items()
         }
-        frontiers["evaluator"] = measures.frontier(runs, scorer="evaluator")
-        near = measures.nearest(runs, frontiers["figure-7"])
+        # L is the same objective as vBoN but where an answer is likely: a point twice would count twice on a front.
+        shown = [run for run in runs if run.method in of["figure-7"]]
+        frontiers["evaluator"] = measures.frontier(shown, scorer="evaluator")
+        near = measures.nearest(shown, frontiers["figure-7"])
         figures = {
             "facts": folder.facts,
             "near": sorted({f"{run.method} {run.setting}" for run in near}),
