@@ -83,7 +83,6 @@ def command(data: str | None, out: Path, **options: Any) -> None:
     source = data or options["pools"]
     ledger = ledger_of(options)
     with ExitStack() as stack:
-        out.mkdir(parents=True, exist_ok=True)
         bad = stack.enter_context(BadLines(out / "data"))
         builder = Builder(cache=options["cache"], judge=options["judge"])
         with ledger:

@@ -36,6 +36,8 @@ class BadLines:
         self._file = Appender(self.path)
 
     def __call__(self, line: BadLine) -> None:
+        if not self.count:
+            self.path.parent.mkdir(parents=True, exist_ok=True)  # an output that is a folder may not be there yet
         self._file.append(encode(line))
         self.count += 1
         self.first = self.first or line
