@@ -1,0 +1,195 @@
+"""`bon train vbon`, `bon train ppo` and `bon frontier` on the command line, from pools to the page."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from bon.cli import cli
+from bon.errors import UsageError
+from bon.store.pools import read_pools, write_pools
+from bon.testing.enumerable import Enumerable, save_enumerable
+from bon.types import Candidate, Pool, Prompt, Score, as_messages
+
+pytest.importorskip("torch")
+
+SCORER = '''
+def letters(prompt, candidate):
+    """Likes early letters of the alphabet, and long texts a little; no two of them are equal."""
+    return sum((5 - ord(letter) % 8) * 0.37**place for place, letter in enumerate(candidate.text))
+'''
+
+
+def letters(text: str) -> float:
+    return sum((5 - ord(letter) % 8) * 0.37**place for place, letter in enumerate(text))
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Enumerable:
+    return save_enumerable(tmp_path_factory.mktemp("world") / "ref")
+
+
+@pytest.fixture
+def folder(world: Enumerable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A scorer, pools of the reference drawn at random (three prompts, 40 samples), and prompts to test on."""
+    import numpy as np
+
+    (tmp_path / "mine.py").write_text(SCORER)
+    (tmp_path / "ref").symlink_to(world.folder)
+    known = {prompt: world.known(_model(world), prompt) for prompt in ("ab", "c", "d")}
+    rng = np.random.default_rng(0)
+    pools = []
+    for prompt, law in known.items():
+        p = np.exp(law.log_p)
+        texts = [world.strings[place] for place in rng.choice(p.size, size=40, p=p / p.sum())]
+        pools.append(
+            Pool(
+                prompt=Prompt(
+                    id=prompt,
+                    messages=as_messages(prompt),
+                    request={"temperature": 1.0, "top_p": 1.0, "max_tokens": 4},
+                ),
+                candidates=tuple(
+                    Candidate(index=i, text=text, finish_reason="stop" if len(text) < 4 else "length")
+                    for i, text in enumerate(texts)
+                ),
+                scores={"mine:letters": tuple(Score(value=letters(text)) for text in texts)},
+            )
+        )
+    write_pools(tmp_path / "pools.jsonl", pools)
+    lines = [json.dumps({"id": f"t{text}", "prompt": text}) for text in ("a", "cd")]
+    (tmp_path / "test.jsonl").write_text("\n".join(lines) + "\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    return tmp_path
+
+
+def _model(world: Enumerable) -> object:
+    from bon.train.policy.measures import loaded
+
+    return loaded(str(world.folder)).model
+
+
+VBON = ("train", "vbon", "--reference", "ref", "--pools", "pools.jsonl", "--scorer", "mine:letters")
+SHORT = ("--episodes", "192", "--rollouts", "64", "--lr", "3e-3")
+
+
+def run(*args: str) -> Result:
+    done = CliRunner().invoke(cli, args, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done
+
+
+@pytest.mark.slow
+def test_a_sweep_is_trained_goes_on_and_becomes_a_frontier(folder: Path) -> None:
+    (folder / "grid.toml").write_text("n = [2, 8]\n")
+    done = run(*VBON, *SHORT, "--sweep", "grid.toml", "-o", "out")
+    assert "out/n8: training 2 of 2" in done.stderr
+    assert "step 3 of 3: reward " in done.stderr
+    assert "win rate" in done.stderr
+    assert "4 samples were scored again: they differ by 0 standard deviations" not in done.stdout  # three pools
+    assert "3 samples were scored again: they differ by 0 standard deviations" in done.stdout
+    again = run(*VBON, *SHORT, "--sweep", "grid.toml", "-o", "out", "--json")
+    assert "step" not in again.stderr
+    two, eight = json.loads(again.stdout)
+    assert (two["method"], two["episodes"], two["settings"]["aim"]["n"]) == ("vbon-eq5", 192, 2.0)
+    assert eight["last"]["reward"] > eight["first"]["reward"]
+    ppo = run(
+        "train", "ppo", "--reference", "ref", "--pools", "pools.jsonl", "--scorer", "mine:letters", *SHORT, "-o", "ppo"
+    )
+    assert "ppo: ppo on 192 answers to 3 prompts, 3 steps" in ppo.stdout
+    found = run(
+        *("frontier", "out", "ppo", "--prompts", "test.jsonl", "--scorer", "mine:letters"),
+        *("-n", "20", "--samples", "30", "-o", "page.html", "--json"),
+    )
+    table = json.loads(found.stdout)
+    assert [row["setting"] for row in table["runs"]] == ["n=2", "n=8", "beta=0.05"]
+    assert [row["method"] for row in table["methods"]] == ["vbon-eq5", "ppo"]
+    assert table["kl_estimated"]
+    assert "the reference at 1: 2 of 2 prompts" in found.stderr
+    page = (folder / "page.html").read_text()
+    assert "Pareto shares" in page
+    pool = next(read_pools(next((folder / "page-draws").glob("ppo-ppo-T1-*.jsonl"))))
+    assert pool.scores.keys() == {"kl", "log_prob", "mine:letters"}
+    options = ("--prompts", "test.jsonl", "--scorer", "mine:letters", "-n", "20", "--samples", "30")
+    bare = run("frontier", "out/n2", "out/n8", *options, "--folder", "page-draws")
+    assert "What is lacking to best-of-N" in bare.stdout
+    assert "at 1:" not in bare.stderr  # nothing is drawn again
+
+
+@pytest.mark.slow
+def test_what_does_not_fit_is_refused_before_anything_is_trained(folder: Path) -> None:
+    def refused(*options: str) -> str:
+        done = CliRunner().invoke(cli, options)
+        assert isinstance(done.exception, UsageError), done.output
+        assert not (folder / "out" / "bon_policy.json").exists()
+        return str(done.exception)
+
+    assert "temperature is 1.0 in the samples, 0.7 in training" in refused(
+        *VBON, "--n", "4", "--temperature", "0.7", "-o", "out"
+    )
+    pools = list(read_pools(folder / "pools.jsonl"))
+    other = [pool.with_scores("other", [Score(value=1.0)] * len(pool)) for pool in pools]
+    write_pools(folder / "other.jsonl", other)
+    options = (*VBON[:4], "--pools", "other.jsonl", "--scorer", "mine:letters", "--n", "4", "-o", "out")
+    assert "scored by another scorer" in refused(*options, "--by", "other")
+    missing = [pool.with_scores("mine:letters", [Score.missing("no")] * len(pool)) for pool in pools[:1]] + pools[1:]
+    write_pools(folder / "missing.jsonl", missing)
+    options = (*VBON[:4], "--pools", "missing.jsonl", "--scorer", "mine:letters", "--n", "4", "-o", "out")
+    assert "'ab'" in refused(*options)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["train", "vbon", "-o", "out"], "give --reference, --pools, --scorer too"),
+        (["train", "vbon", "--preset", "paper"], "there is no preset 'paper'"),
+        ([*VBON, "-o", "out"], "'eq5' takes n"),
+        ([*VBON, "-o", "out", "--n", "2.5"], "a whole number"),
+        ([*VBON, "-o", "out", "--n", "4", "--sweep", "grid.toml"], "--n is given, and the sweep has a list of it"),
+        ([*VBON, "-o", "out", "--sweep", "odd.toml"], "a list of 'wings'"),
+        ([*VBON, "-o", "out", "--sweep", "none.toml"], "is neither"),
+        (
+            ["train", "ppo", "--reference", "ref", "--scorer", "mine:letters", "-o", "out"],
+            "pools of the reference, or prompts",
+        ),
+        (["frontier", "ref", "--prompts", "test.jsonl", "--scorer", "mine:letters"], "holds no policy"),
+    ],
+)
+def test_what_cannot_be_is_said_in_a_line(folder: Path, options: list[str], said: str) -> None:
+    (folder / "grid.toml").write_text("n = [2, 8]\n")
+    (folder / "odd.toml").write_text("wings = [2, 8]\n")
+    done = CliRunner().invoke(cli, options)
+    assert isinstance(done.exception, UsageError)
+    assert said in str(done.exception)
+
+
+def test_every_value_is_shown_with_its_source() -> None:
+    def shown(*options: str) -> dict[str, dict[str, object]]:
+        done = CliRunner().invoke(cli, ["train", "vbon", "--preset", "paper-tldr", *options, "--show", "--json"])
+        table: dict[str, dict[str, object]] = json.loads(done.stdout)
+        return table
+
+    told = shown("--lr", "1e-4")
+    assert told["lr"] == {"value": 1e-4, "source": "given"}
+    assert told["episodes"]["value"] == 10_000
+    assert str(told["episodes"]["source"]).startswith("paper-tldr: the paper's settings")
+    assert told["rollouts"]["source"] == "paper-tldr: our choice, where its source is silent"
+    assert told["warmup"] == {"value": 0.0, "source": "default"}
+    assert shown("--objective", "L", "--beta", "0.05")["n"] == {"value": None, "source": "--beta is given"}
+    assert "sweep" not in told
+
+
+def test_every_setting_of_every_preset_is_an_option_of_its_command() -> None:
+    import importlib
+
+    from bon.train.policy.presets import METHODS, preset, preset_names
+
+    for method in (*METHODS, "frontier"):
+        module = "bon.cli.frontier" if method == "frontier" else f"bon.cli.train_{method}"
+        names = {each.name for each in importlib.import_module(module).command.params}
+        for name in preset_names():
+            assert preset(name, method).keys() <= names, (name, method)  # type: ignore[arg-type]
