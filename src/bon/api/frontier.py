@@ -23,13 +23,13 @@ from bon.evaluation.frontier.page import frontier_page
 from bon.evaluation.frontier.summary import summarise
 from bon.ledger import Ledger
 from bon.protocols import Scorer
-from bon.registry import Builder
+from bon.registry import Builder, BuiltScorer
 from bon.score import ScorerLike
 from bon.store.jsonl import write_atomic
 from bon.store.prompts import read_prompts
 from bon.train.policy.outcome import PolicyReport
 from bon.train.policy.report import read_run
-from bon.types import Prompt
+from bon.types import Pool, Prompt
 
 __all__ = ["frontier"]
 
@@ -67,12 +67,9 @@ def frontier(
         raise UsageError("there are no prompts to measure on")
     how = trial or Trial()
     heat, length = _decoding(reports, how)
-    builder = builder or shared_builder()
-    measuring, choosing = (None if given is None else builder.scorer(given) for given in (scorer, by))
-    assert measuring is not None  # it was given  # noqa: S101
-    scorers: dict[str, Scorer] = {one.name: one for one in (measuring, choosing) if one is not None}
-    for one in scorers.values():
-        require_pointwise(one)
+    measuring, *others = _pointwise([scorer] if by is None else [scorer, by], builder or shared_builder())
+    scorers: dict[str, Scorer] = {one.name: one for one in (measuring, *others)}
+    chosen = others[0].name if others else None
     with ExitStack() as stack:
         place = _place(out, folder, stack)
         studio = Studio(place, asked, how, reference=reference, revision=revision, ledger=ledger, progress=progress)
@@ -81,29 +78,24 @@ def frontier(
         settings = _settings(reports)
         for temperature in heat:
             samples = studio.samples(how.measuring(temperature, length, draws=how.samples), scorers)
-            chosen = None if choosing is None else choosing.name
             known = reference_of(samples, name=reference, temperature=temperature, by=measuring.name, chosen=chosen)
             references.append(known)
             for report, setting in zip(reports, settings, strict=True):
-                answers = studio.answers(
-                    report, how.measuring(temperature, length, draws=how.draws), {measuring.name: measuring}
-                )
-                found.append(
-                    measured_of(
-                        answers,
-                        known,
-                        by=measuring.name,
-                        run=report.out,
-                        method=report.method,
-                        setting=setting,
-                        seed=report.seed,
-                        cost={part: asdict(cost) for part, cost in report.cost.items()},
-                    )
-                )
+                drawing = how.measuring(temperature, length, draws=how.draws)
+                answers = studio.answers(report, drawing, {measuring.name: measuring})
+                found.append(_measured(answers, known, report, by=measuring.name, setting=setting))
     made = replace(summarise(found, references[0], scorer=measuring.name, seed=how.seed), settings=asdict(how))
     if out is not None:
         write_page(made, Path(out), runs=[Path(run) for run in runs])
     return made
+
+
+def _measured(answers: Sequence[Pool], known: Reference, report: PolicyReport, *, by: str, setting: str) -> Measured:
+    """What one policy's answers come to."""
+    cost = {part: asdict(spent) for part, spent in report.cost.items()}
+    return measured_of(
+        answers, known, by=by, run=report.out, method=report.method, setting=setting, seed=report.seed, cost=cost
+    )
 
 
 def write_page(found: Frontier, out: Path, *, runs: Sequence[Path]) -> None:
@@ -121,6 +113,14 @@ def _place(out: str | Path | None, folder: str | Path | None, stack: ExitStack) 
     if out is not None:
         return Path(out).with_name(f"{Path(out).stem}-draws")
     return Path(stack.enter_context(TemporaryDirectory(prefix="bon-")))
+
+
+def _pointwise(given: Sequence[str | ScorerLike], builder: Builder) -> list[BuiltScorer]:
+    """Scorers that are asked about one answer at a time."""
+    made = [builder.scorer(each) for each in given]
+    for one in made:
+        require_pointwise(one)
+    return made
 
 
 def _one_reference(reports: Sequence[PolicyReport]) -> tuple[str, str | None]:

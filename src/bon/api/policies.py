@@ -70,16 +70,15 @@ def train_vbon(
     n: float | None = None,
     aim: Aim | None = None,
     by: str | None = None,
-    samples: int | None = None,
     setup: PolicySetup | None = None,
     recipe: OnlineRecipe | None = None,
     progress: Watching | None = None,
 ) -> PolicyReport:
     """Train a model towards best-of-n of itself (Amini et al. 2025); `out` then loads as `hf:out`. It blocks.
 
-    `pools` are draws of the reference (`setup.reference`), scored by `scorer`, the first `samples` of each of which
-    estimate F; `by` is what their scores are called, where that is not the scorer's name. `aim` is the objective with
-    all that can be chosen of it, and `n` short for `Aim(n=n)`. Without a `recipe` rollouts are drawn as the pools were.
+    `pools` are draws of the reference (`setup.reference`), scored by `scorer`, which estimate F; `by` is what their
+    scores are called, where that is not the scorer's name. `aim` is the objective with all that can be chosen of it,
+    and `n` short for `Aim(n=n)`. Without a `recipe` rollouts are drawn as the pools were.
     The same call goes on where one was stopped, and gives its report again once it is done.
 
     Raises UsageError for pools that are not drawn as rollouts are, of another model or scored by another scorer, with
@@ -98,7 +97,6 @@ def train_vbon(
         out=Path(out),
         setup=setup,
         recipe=recipe or OnlineRecipe(**made.decoding()),
-        samples=samples,
         progress=progress,
     )
 
