@@ -12,7 +12,7 @@ from typing import Any
 from bon.train.loop import fit
 from bon.train.recipe import Hook, Recipe, Task
 
-__all__ = ["tokenizer", "train_base"]
+__all__ = ["adds", "tokenizer", "train_base"]
 
 TOKEN = r"[+=-]?\d|\n"
 """A digit with the sign before it: `3+4=7` is `3`, `+4`, `=7`. By single characters, the same takes several times as
@@ -25,7 +25,10 @@ SIZES = {
     "num_attention_heads": 8,
     "num_key_value_heads": 8,
     "max_position_embeddings": 128,
+    "initializer_range": 0.08,
 }
+"""Weights begin about as large as one over the root of the width. From the usual 0.02 the language model learns to add
+as well, but what is trained on it then sees only whether a sum is off by an odd number."""
 RECIPE = Recipe(epochs=2, lr=1.5e-3, batch=32, warmup=0.2, weight_decay=0.01)
 
 
@@ -66,3 +69,19 @@ def train_base(texts: Sequence[str], folder: Path, *, progress: Hook | None = No
     model.save_pretrained(str(folder))
     words.save_pretrained(str(folder))
     return folder
+
+
+def adds(folder: Path, texts: Sequence[str]) -> float:
+    """Share of the results in texts (as they were trained on) that the model in `folder` holds for the likeliest."""
+    import torch
+    from transformers import LlamaForCausalLM
+
+    words, model = tokenizer(), LlamaForCausalLM.from_pretrained(str(folder)).eval()
+    results = torch.tensor([word.startswith("=") for word in words.convert_ids_to_tokens(range(len(words)))])
+    right: list[bool] = []
+    for text in texts:
+        ids = torch.tensor(words(text, add_special_tokens=False)["input_ids"])
+        with torch.no_grad():
+            likeliest = model(input_ids=ids[None]).logits[0, :-1].argmax(-1)
+        right += (likeliest == ids[1:])[results[ids[1:]]].tolist()
+    return sum(right) / len(right)
