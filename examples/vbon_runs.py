@@ -37,17 +37,12 @@ CLOCK = 10.0
 GROUPS = 8
 """Rows that a prompt gives, of n of its samples each; DPO's 15 pairs are of 6 samples once."""
 
-OFFLINE_LR: Mapping[Method, float] = {"sft": 1e-3, "dpo": 3e-4, "bonbon": 3e-4}
+OFFLINE_LR: Mapping[Method, float] = {"sft": 2e-4, "dpo": 2e-4, "bonbon": 2e-4}
 ONLINE = OnlineRecipe(
-    algorithm="rloo",
-    episodes=EPISODES,
-    rollouts=64,
-    draws=2,
-    epochs=2,
-    minibatch=32,
-    lr=1e-3,
-    max_tokens=MAX_TOKENS,
+    algorithm="rloo", episodes=EPISODES, rollouts=64, draws=4, epochs=1, lr=2e-4, max_tokens=MAX_TOKENS
 )
+"""Four answers a prompt, each learned from once: two answers, learned from twice, moved twice as far for the same win
+rate, and at 1e-3 the KL was 4.6 nats after six steps."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -116,7 +116,7 @@ def main() -> None:
     parser.add_argument("--points", type=int, choices=range(1, 6), default=5, help="settings of each method")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--episodes", type=int, default=EPISODES, help="answers that each training learns from")
-    parser.add_argument("--draws", type=int, default=8, help="answers to a test prompt")
+    parser.add_argument("--draws", type=int, default=4, help="answers to a test prompt")
     parser.add_argument("--samples", type=int, default=600, help="the reference's samples of a test prompt, from 128")
     parser.add_argument("--jobs", type=int, default=2, help="trainings side by side")
     parser.add_argument("--no-clocks", action="store_true", help="leave figure 4 out, and its nine trainings")
