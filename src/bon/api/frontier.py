@@ -23,7 +23,7 @@ from bon.evaluation.frontier.page import frontier_page
 from bon.evaluation.frontier.summary import summarise
 from bon.ledger import Ledger
 from bon.protocols import Scorer
-from bon.registry import Builder, BuiltScorer
+from bon.registry import BuiltScorer
 from bon.score import ScorerLike
 from bon.store.jsonl import write_atomic
 from bon.store.prompts import read_prompts
@@ -46,7 +46,6 @@ def frontier(
     out: str | Path | None = None,
     folder: str | Path | None = None,
     trial: Trial | None = None,
-    builder: Builder | None = None,
     ledger: Ledger | None = None,
     progress: Hearing | None = None,
 ) -> Frontier:
@@ -62,12 +61,10 @@ def frontier(
     """
     reports = [read_run(Path(run)) for run in runs]
     reference, revision = _one_reference(reports)
-    asked = list(read_prompts(prompts)) if isinstance(prompts, str | Path) else [as_prompt(each) for each in prompts]
-    if not asked:
-        raise UsageError("there are no prompts to measure on")
+    asked = _asked(prompts)
     how = trial or Trial()
     heat, length = _decoding(reports, how)
-    measuring, *others = _pointwise([scorer] if by is None else [scorer, by], builder or shared_builder())
+    measuring, *others = _pointwise([scorer] if by is None else [scorer, by])
     scorers: dict[str, Scorer] = {one.name: one for one in (measuring, *others)}
     chosen = others[0].name if others else None
     with ExitStack() as stack:
@@ -115,9 +112,16 @@ def _place(out: str | Path | None, folder: str | Path | None, stack: ExitStack) 
     return Path(stack.enter_context(TemporaryDirectory(prefix="bon-")))
 
 
-def _pointwise(given: Sequence[str | ScorerLike], builder: Builder) -> list[BuiltScorer]:
+def _asked(prompts: str | Path | Iterable[str | Prompt]) -> list[Prompt]:
+    asked = list(read_prompts(prompts)) if isinstance(prompts, str | Path) else [as_prompt(each) for each in prompts]
+    if not asked:
+        raise UsageError("there are no prompts to measure on")
+    return asked
+
+
+def _pointwise(given: Sequence[str | ScorerLike]) -> list[BuiltScorer]:
     """Scorers that are asked about one answer at a time."""
-    made = [builder.scorer(each) for each in given]
+    made = [shared_builder().scorer(each) for each in given]
     for one in made:
         require_pointwise(one)
     return made

@@ -88,8 +88,8 @@ def command(runs: tuple[Path, ...], prompts: Path, out: Path | None, *, as_json:
         found = frontier(
             _policies(runs),
             prompts,
-            scorer=options["scorer"],
-            by=options["by"],
+            scorer=builder.scorer(options["scorer"]),
+            by=None if options["by"] is None else builder.scorer(options["by"]),
             out=out,
             folder=options["folder"],
             trial=Trial(
@@ -102,7 +102,6 @@ def command(runs: tuple[Path, ...], prompts: Path, out: Path | None, *, as_json:
                 precision=options["precision"],
                 device=options["device"],
             ),
-            builder=builder,
             ledger=ledger,
             progress=_lines(),
         )
