@@ -2,8 +2,8 @@
 
 All trainings draw the same answers from the same small decoder with random weights (0.5 M parameters, 16 tokens an
 answer), and differ in nothing but the aim; they take turns. CPU time, and of each step the least of all rounds, since
-other work on the machine is none of it. On a busy machine the ratio still says a tenth more or less from run to run; the
-ranks by themselves, all that an aim adds to a step, are what is held to the goal. Run it with
+other work on the machine is none of it. On a busy machine the ratio still goes up and down by a tenth; the ranks by
+themselves, all that an aim adds to a step, are what is held to the goal. Run it with
 `python benchmarks/vbon_step.py [--rounds N] [--json]`.
 """
 
