@@ -46,7 +46,7 @@ def example(name: str) -> Any:
 
 def run(name: str, *arguments: object, timeout: float = 280) -> Any:
     command = [sys.executable, EXAMPLES / name, "--json", *map(str, arguments)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "2"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}  # more wait for each other where cores are busy
     told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=timeout, env=environment)
     return json.loads(told.stdout)
 
@@ -136,7 +136,8 @@ def test_what_choosing_among_all_draws_is_worth_is_what_counting_says(slips: Any
 @pytest.mark.timeout(900)
 def test_a_process_model_learned_from_nothing_chooses_better_than_chance_and_than_votes_that_err() -> None:
     found = run("process_reward.py", "--taught", "1500", "--measured", "60", timeout=850)
-    assert found["solutions"]["process"] == found["solutions"]["outcome"] > 5_000
+    assert found["base_adds"] > 0.95
+    assert found["solutions"]["process"] == found["solutions"]["outcome"] > 4_000
     for regime in found["regimes"].values():
         for part in regime["chosen"].values():
             for k in ("8", "32"):
@@ -145,8 +146,15 @@ def test_a_process_model_learned_from_nothing_chooses_better_than_chance_and_tha
         assert regime["process_less"]["all"]["oracle"]["8"]["high"] <= 1e-9
     alike = found["regimes"]["many alike"]
     assert 0.3 < alike["commonest_wrong"] < 0.8
-    assert alike["process_less"]["all"]["random"]["8"]["low"] > 0
-    assert alike["process_less"]["the commonest answer is wrong"]["majority"]["8"]["low"] > 0
+    for k in ("8", "32"):
+        for rule in ("random", "majority", "outcome"):
+            assert alike["process_less"]["all"][rule][k]["low"] > 0
+        assert alike["process_less"]["the commonest answer is wrong"]["majority"][k]["low"] > 0
+    for regime in found["regimes"].values():
+        by_k = regime["chosen"]["all"]["process"]
+        # More draws do not find steps that fool it, but for a problem or two: one that learned only the parity of
+        # errors lost 16 and 24 points from 8 to 32.
+        assert by_k["32"]["value"] > by_k["8"]["value"] - 0.05
 
 
 @needs_traces
@@ -156,7 +164,7 @@ def test_first_errors_of_real_traces_are_measured_out_of_fold_and_bench_reads_th
     base = save_tiny_model(tmp_path / "tiny", "llama", context=4096)
     found = run("first_error.py", "--base", base, "--limit", "60", "--out", tmp_path / "out")
     assert found["rule:arithmetic"]["first_error_f1"]["value"] > 0.6
-    assert found["prm"]["first_error_f1"]["n"] == found["rule:arithmetic"]["first_error_f1"]["n"] == 60
+    assert found["trained"]["first_error_f1"]["n"] == found["rule:arithmetic"]["first_error_f1"]["n"] == 60
     command = [sys.executable, "-m", "bon", "bench", TRACES, "-s", f"prm:{tmp_path / 'out' / '0'}", "--limit", "20"]
     told = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True, timeout=250)
     [f1] = [row for row in json.loads(told.stdout)["rows"] if row["metric"] == "f1"]
