@@ -12,13 +12,13 @@ from typing import Any
 from bon.api.prompts import as_prompt
 from bon.api.rewards import Rewards
 from bon.api.shared import shared_builder
+from bon.api.timed import read_timed
 from bon.errors import UsageError
 from bon.ledger import Ledger
 from bon.models.loading import release
 from bon.protocols import Scorer
 from bon.registry import Builder
 from bon.score import ScorerLike
-from bon.store.pools import read_pools
 from bon.store.prompts import read_prompts
 from bon.train.policy.evidence import require_log_probs, require_rewards
 from bon.train.policy.model import Policy, PolicySetup
@@ -153,7 +153,7 @@ def material(
         read = read_prompts(prompts) if isinstance(prompts, str | Path) else map(as_prompt, prompts)
         return replace(made, prompts=tuple(read))
     assert pools is not None  # else there are prompts  # noqa: S101
-    kept = tuple(read_pools(pools) if isinstance(pools, str | Path) else pools)
+    kept = tuple(read_timed(pools) if isinstance(pools, str | Path) else pools)
     _require_scores(kept, made.by, reward.name)
     notes = (require_rewards(kept, made.by, reward), require_log_probs(_reference(setup), kept))
     release()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypedDict, Unpack
 
 from bon.api.policy_rounds import Rounds, train_rounds
-from bon.store.pools import read_pools
+from bon.api.timed import read_timed
 from bon.train.policy.choices import Choosing, Kind
 from bon.train.policy.distil import RECIPE, Offline, train_offline
 from bon.train.policy.model import PolicySetup
@@ -129,4 +129,4 @@ def _offline(
 
 
 def _read(pools: Pools) -> Iterable[Pool]:
-    return read_pools(pools) if isinstance(pools, str | Path) else pools
+    return read_timed(pools) if isinstance(pools, str | Path) else pools

@@ -12,12 +12,12 @@ from bon.api import blocking
 from bon.api.files import Progress, sample_file
 from bon.api.job import Job, make_job
 from bon.api.settings import recording, settings_of
+from bon.api.timed import read_timed
 from bon.budgets import Fixed
 from bon.errors import UsageError
 from bon.ledger import Ledger
 from bon.registry import Builder
 from bon.score import ScorerLike
-from bon.store.pools import read_pools
 from bon.store.prompts import read_prompts, write_prompts
 from bon.train.policy.distil import Offline, Round, train_offline
 from bon.train.policy.model import POLICY, PolicySetup
@@ -107,7 +107,7 @@ def train_rounds(
         report = trained(out / ROUNDS / str(number), number)
         start = replace(setup, reference=str(out / ROUNDS / str(number)), revision=None)
         draws = rounds.draws or min(sizes)
-        learned = read_pools(_drawn_again(prompts, start, rounds, draws=draws, number=number + 1, out=out))
+        learned = read_timed(_drawn_again(prompts, start, rounds, draws=draws, number=number + 1, out=out))
     return trained(out, rounds.count)
 
 
