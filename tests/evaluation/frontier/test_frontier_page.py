@@ -99,6 +99,7 @@ def test_all_charts_are_drawn_nothing_is_fetched_and_names_stay_text(browser: An
         assert wrong == []
         legend = page.locator("[data-chart=win] svg").text_content()
         assert all(name in legend for name in ("vBoN", "PPO", "best of N, measured"))
+        assert "BoNBoN" not in legend, "what was not run is not shown"
         light = page.evaluate("getComputedStyle(document.body).backgroundColor")
         page.emulate_media(color_scheme="dark")
         assert page.evaluate("getComputedStyle(document.body).backgroundColor") != light

@@ -8,7 +8,7 @@ from typing import Any
 from bon.errors import MissingExtra
 from bon.evaluation.frontier.chart_rows import BEST, curve_rows, heat_rows, law_rows, run_rows, series_rows
 from bon.evaluation.frontier.measured import Frontier
-from bon.evaluation.frontier.summary import named
+from bon.evaluation.frontier.summary import NAMES, named
 from bon.evaluation.report.charts import Chart
 
 __all__ = ["charts_of"]
@@ -47,10 +47,14 @@ def charts_of(found: Frontier) -> list[Chart]:
 
 def _charts(alt: Any, found: Frontier) -> Iterator[tuple[str, str, str, Any]]:
     units = {"win": "win rate against the reference", "reward": f"mean reward ({found.scorer})"}
+    shown = [*(named(row.method) for row in found.methods), BEST]
     colours = alt.Color(
         "method:N",
         title=None,
-        scale=alt.Scale(domain=[*(named(row.method) for row in found.methods), BEST]),
+        scale=alt.Scale(
+            domain=list(dict.fromkeys([*NAMES.values(), BEST, *shown]))
+        ),  # a method's is its own everywhere
+        legend=alt.Legend(values=shown),
     )
     for gain, unit in units.items():
         yield gain, _TITLES[gain], _WORDS[gain], _frontier(alt, found, gain, unit, colours)
