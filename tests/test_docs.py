@@ -13,6 +13,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SLOW = {"README.md", "index.md", "policies.md", "reward_models.md", "training.md"}
+"""Pages that run or train models for more than some seconds."""
 LINK = re.compile(r"\]\(([^)#]+?)(?:#[^)]*)?\)")
 
 
@@ -20,7 +22,14 @@ def blocks(page: Path, *languages: str) -> list[tuple[str, str]]:
     return [(language, code) for language, code in BLOCK.findall(page.read_text()) if language in languages]
 
 
-@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "python", "sh")], ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, marks=[pytest.mark.slow] if page.name in SLOW else [], id=page.name)
+        for page in PAGES
+        if blocks(page, "python", "sh")
+    ],
+)
 def test_the_code_of_a_page_runs(page: Path, tmp_path: Path, embedded_model: Path) -> None:
     """In order, in one folder; the Python blocks of a page share their names, as a reader would type them."""
     script = tmp_path / "page.py"

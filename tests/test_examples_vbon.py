@@ -117,7 +117,7 @@ def test_a_test_of_a_part_against_the_whole_rejects_less_than_it_says() -> None:
     """The known answer for a perfect sampler: 4.1, 4.8, 1.5, 0 and 0 % by the exact test."""
     ranks = module("vbon_ranks")
     rng = np.random.default_rng(3)
-    rows = ranks.rejections([rng.normal(size=600) for _ in range(200)], rng, controls=1000)
+    rows = ranks.rejections([rng.normal(size=600) for _ in range(200)], rng, controls=4000)
     assert [row["M"] for row in rows] == [5, 20, 100, 200, 250]
     for row, known in zip(rows, (0.041, 0.048, 0.015, 0.0, 0.0), strict=True):
         assert row["control"] == pytest.approx(known, abs=0.02)

@@ -97,6 +97,7 @@ def test_pools_and_a_teacher_and_hard_negatives(bon: Bon, rows: Path, base: Path
     assert "with soft labels of mine:teacher (scale " in json.loads(taught.stdout)["source"]
 
 
+@pytest.mark.slow  # each starts a process that loads torch
 @pytest.mark.parametrize(
     ("options", "said"),
     [
