@@ -21,6 +21,7 @@ from bon.registry import Builder
 from bon.score import ScorerLike
 from bon.store.prompts import read_prompts
 from bon.train.policy.evidence import require_log_probs, require_rewards
+from bon.train.policy.measures import loaded
 from bon.train.policy.model import Policy, PolicySetup
 from bon.train.policy.objectives import AUTHORS_SAMPLES, Aim
 from bon.train.policy.online import train_online
@@ -207,19 +208,14 @@ def _require_scores(pools: Sequence[Pool], by: str, name: str) -> None:
 
 def _reference(setup: PolicySetup) -> Policy:
     """The reference alone, to be asked and not to be trained."""
-    from bon.models.from_gguf import resolved
-    from bon.models.transformers import load_language_model
-
-    loaded = load_language_model(
-        resolved(setup.reference), dtype="float32", device=setup.device, revision=setup.revision
-    )
+    found = loaded(setup.reference, revision=setup.revision, device=setup.device)
     return Policy(
         setup=setup,
-        model=loaded.model,
-        copy=loaded.model,
-        tokenizer=loaded.tokenizer,
-        eos=loaded.eos,
-        context=loaded.context,
+        model=found.model,
+        copy=found.model,
+        tokenizer=found.tokenizer,
+        eos=found.eos,
+        context=found.context,
         merge=False,
         licence=None,
     )

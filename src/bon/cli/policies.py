@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,10 +15,21 @@ from click.core import ParameterSource
 from bon.cli.training import first, stack
 from bon.errors import BonError, UsageError
 from bon.store.plain import plain
+from bon.train.policy.model import PolicySetup
 from bon.train.policy.outcome import PolicyReport
 from bon.train.policy.presets import Method, Point, Setting, preset, preset_names, sweep
 
-__all__ = ["adapting", "needed", "presetting", "settings_of", "shown", "trained", "values_of", "with_sweep"]
+__all__ = [
+    "adapting",
+    "needed",
+    "policy_setup_of",
+    "presetting",
+    "settings_of",
+    "shown",
+    "trained",
+    "values_of",
+    "with_sweep",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 R = TypeVar("R")
@@ -48,9 +59,14 @@ def adapting(function: F) -> F:
         ),
         click.option("--layers", type=click.IntRange(min=1), default=2, show_default=True, help="Of --adapt last."),
         click.option("--rank", type=click.IntRange(min=1), default=16, show_default=True, help="Of LoRA."),
-        click.option("--device", help="cpu, cuda, cuda:1 ... or auto.  [default: a GPU where there is one]"),
+        click.option("--device", help="cpu, cuda, cuda:1 ...  [default: a GPU where there is one]"),
         click.option("--checkpointing", is_flag=True, help="Less memory, a third more time."),
     )
+
+
+def policy_setup_of(options: Mapping[str, Any]) -> PolicySetup:
+    """What `adapting` and `--precision` ask for."""
+    return PolicySetup(**{field.name: options[field.name] for field in fields(PolicySetup)})
 
 
 def presetting(function: F) -> F:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from bon.cli.policies import policy_setup_of
 from bon.cli.training import recipe_of, stack
-from bon.train.policy.model import PolicySetup
 from bon.train.recipe import Recipe
 
 __all__ = ["learning", "learns_of"]
@@ -60,5 +59,4 @@ def learns_of(options: Mapping[str, Any]) -> dict[str, Any]:
     """What `learning` and the options of models and recipes ask for, as arguments of `bon.train_sft` and its like."""
     recipe: Recipe = recipe_of(options)
     names = ("by", "n", "groups", "temperature", "held_out", "max_length")
-    setup = PolicySetup(**{field.name: options[field.name] for field in fields(PolicySetup)})
-    return {"setup": setup, "recipe": recipe, **{name: options[name] for name in names}}
+    return {"setup": policy_setup_of(options), "recipe": recipe, **{name: options[name] for name in names}}

@@ -15,7 +15,7 @@ import click
 from bon.api.policies import Material, Watching, material, train_on
 from bon.cli.amounts import told_apart
 from bon.cli.options import ledger_of
-from bon.cli.policies import trained
+from bon.cli.policies import policy_setup_of, trained
 from bon.cli.progress import spent_line
 from bon.cli.training import first, stack
 from bon.observe import stage_lines
@@ -146,7 +146,7 @@ def trained_online(
                 made,
                 towards,
                 out=out,
-                setup=PolicySetup(**{field.name: options[field.name] for field in fields(PolicySetup)}),
+                setup=policy_setup_of(options),
                 recipe=_recipe(options, made),
                 samples=options["references"],
                 progress=_lines(),

@@ -19,7 +19,7 @@ __all__ = ["command"]
 
 @click.command("vbon")
 @rewarded
-@click.option("--n", type=float, help="The N of best-of-N.")
+@click.option("-n", "--n", type=float, help="The N of best-of-N.")
 @click.option("--beta", type=float, help="Instead of N, for the objective L: N = 1 / beta + 1.")
 @click.option(
     "--objective",

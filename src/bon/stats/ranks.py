@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, TypeAlias, get_args
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy.typing as npt
 from bon.errors import UsageError
 from bon.stats.subsets import Floats, Ints
 
-__all__ = ["ESTIMATORS", "Estimator", "below_and_upto", "counts", "log_f", "win_share"]
+__all__ = ["ESTIMATORS", "Estimator", "alike", "below_and_upto", "counts", "log_f", "win_share"]
 
 Estimator: TypeAlias = Literal["add_one", "plugin", "jeffreys", "expfit"]
 """How P(r' < r) is estimated from k of M samples below r.
@@ -66,6 +67,14 @@ def log_f(samples: npt.ArrayLike, r: npt.ArrayLike, how: Estimator = "add_one") 
     below, _ = below_and_upto(samples, r, how)
     logs: Floats = np.log(below)
     return logs
+
+
+def alike(samples: Sequence[npt.ArrayLike]) -> list[list[int]]:
+    """The rows of `samples` that are one and the same array, row by row: their rewards can be looked up together."""
+    rows: dict[int, list[int]] = {}
+    for row, known in enumerate(samples):
+        rows.setdefault(id(known), []).append(row)
+    return list(rows.values())
 
 
 def win_share(samples: npt.ArrayLike, r: npt.ArrayLike) -> Floats:

@@ -17,17 +17,18 @@ from bon.store.jsonl import write_atomic
 from bon.store.plain import canonical
 from bon.train.parts import Parts, digest
 from bon.train.recipe import Recipe
+from bon.train.resuming import differing
 from bon.train.saving import TRAINING, save_folder
 from bon.train.starting import Setup, Start
 from bon.train.ways import Way
 
-__all__ = ["FEATURES", "identity_of", "known_report", "leave", "settings_of"]
+__all__ = ["FEATURES", "REPORT", "identity_of", "known_report", "leave", "settings_of", "write_report"]
 
 T = TypeVar("T")
 
 _NO_MATTER = frozenset({"device", "checkpointing", "features", "init"})
 """Settings that do not change the result, and one that is told by what it holds."""
-_REPORT = "report.json"
+REPORT = "report.json"
 FEATURES = "features"
 """Where hidden states are kept while a head is trained on them."""
 
@@ -57,15 +58,23 @@ def known_report(out: Path, identity: Mapping[str, Any], kind: type[T]) -> T | N
     if not (out / MANIFEST).is_file():
         return None
     try:
-        found = msgspec.json.decode((out / TRAINING / _REPORT).read_bytes())
-        if found["identity"] == msgspec.json.decode(canonical(identity)):
+        found = msgspec.json.decode((out / TRAINING / REPORT).read_bytes())
+        differ = differing(found["identity"], identity)
+        if not differ:
             return msgspec.convert(found["report"], kind)
     except (OSError, ValueError, KeyError) as error:
         raise UsageError(
             f"{str(out)!r} holds a model that is not this training's ({error}): name another out"
         ) from error
-    differ = ", ".join(name for name in identity if found["identity"].get(name) != identity[name])
-    raise UsageError(f"{str(out)!r} holds a model that was trained otherwise ({differ} differ): name another out")
+    raise UsageError(
+        f"{str(out)!r} holds a model that was trained otherwise ({', '.join(differ)} differ): name another out"
+    )
+
+
+def write_report(out: Path, identity: Mapping[str, Any], report: Any) -> None:
+    """Write the report of a training that came to its end, with what makes it the same training. Raises StoreError."""
+    lines = msgspec.json.format(canonical({"identity": identity, "report": asdict(report)}), indent=1).splitlines()
+    write_atomic(out / TRAINING / REPORT, lines)
 
 
 def leave(
@@ -76,8 +85,7 @@ def leave(
     What a second run would have gone on from is taken away. Raises StoreError where the disk refuses.
     """
     model, head = way.result()
-    lines = msgspec.json.format(canonical({"identity": identity, "report": asdict(report)}), indent=1).splitlines()
-    write_atomic(out / TRAINING / _REPORT, lines)
+    write_report(out, identity, report)
     save_folder(out, began, model=model, head=head, manifest=manifest, card=card)
     for place in (*(out / TRAINING).glob("step-*"), out / TRAINING / FEATURES):
         shutil.rmtree(place, ignore_errors=True)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.optim import Optimizer
 
-__all__ = ["cut_after", "moments", "refill", "require_same", "restore"]
+__all__ = ["cut_after", "differing", "moments", "refill", "require_same", "restore"]
 
 
 def moments(optimizer: Optimizer, trained: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -52,11 +52,17 @@ def cut_after(path: Path, step: int) -> None:
     write_atomic(path, [msgspec.json.encode(row) for row in takewhile(lambda row: row["step"] <= step, rows)])
 
 
+def differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """What two trainings differ in, of which the old one was read from JSON; empty where they are the same."""
+    now = msgspec.json.decode(canonical(new))
+    return [name for name in {**old, **now} if old.get(name) != now.get(name)]
+
+
 def require_same(old: Mapping[str, Any], new: Mapping[str, Any], folder: Path) -> None:
     """Raise UsageError where the identity that a checkpoint was made with is not that of the training at hand."""
-    now = msgspec.json.decode(canonical(new))
-    differ = [name for name in {**old, **now} if old.get(name) != now.get(name)]
+    differ = differing(old, new)
     if differ:
+        now = msgspec.json.decode(canonical(new))
         shown = "; ".join(f"{name} was {_short(old.get(name))}, is now {_short(now.get(name))}" for name in differ)
         raise UsageError(
             f"{str(folder)!r} holds another training, which cannot be continued so: {shown}. Name another output, or "

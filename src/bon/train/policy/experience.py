@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bon.errors import UsageError
-from bon.stats.ranks import win_share
+from bon.stats.ranks import alike, win_share
 from bon.stats.subsets import Floats
 from bon.train.policy.advantages import gae, rloo, whiten
 from bon.train.policy.logprobs import collate, entropies, log_probs_of, sequence_log_probs
@@ -214,10 +214,7 @@ def _advantages(
 
 def _wins(rewards: Floats, samples: Sequence[Floats]) -> float:
     """The sum of the shares of reference samples that are beaten."""
-    alike: dict[int, list[int]] = {}
-    for row, known in enumerate(samples):
-        alike.setdefault(id(known), []).append(row)
-    return math.fsum(float(win_share(samples[rows[0]], rewards[rows]).sum()) for rows in alike.values())
+    return math.fsum(float(win_share(samples[rows[0]], rewards[rows]).sum()) for rows in alike(samples))
 
 
 def of_prompts(policy: Policy, answers: Answers, *, temperature: float) -> tuple[Tensor, Tensor]:

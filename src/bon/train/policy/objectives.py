@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from bon.errors import UsageError
 from bon.stats.law import log_weight, rho
-from bon.stats.ranks import ESTIMATORS, Estimator, below_and_upto, log_f
+from bon.stats.ranks import ESTIMATORS, Estimator, alike, below_and_upto, log_f
 from bon.stats.subsets import Floats
 
 __all__ = ["AUTHORS_SAMPLES", "KINDS", "Aim", "Kind", "Law", "Mode"]
@@ -120,11 +120,8 @@ class Aim:
             return self.of(values, logs, logs, logs, logs)  # which reads none of them
         if len(samples) != values.size:
             raise UsageError(f"{len(samples)} rows of reference samples for {values.size} rewards: wanted one of each")
-        alike: dict[int, list[int]] = {}
-        for row, known in enumerate(samples):  # answers to one prompt are looked up at once
-            alike.setdefault(id(known), []).append(row)
         below, upto, log_below = np.empty((3, values.size))
-        for rows in alike.values():
+        for rows in alike(samples):  # answers to one prompt are looked up at once
             known, asked = samples[rows[0]], values[rows]
             below[rows], upto[rows] = below_and_upto(known, asked, self.estimator)
             log_below[rows] = log_f(known, asked, self.estimator)

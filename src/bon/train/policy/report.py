@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +12,14 @@ import msgspec
 
 from bon._version import __version__
 from bon.errors import DataError, UsageError
-from bon.store.jsonl import write_atomic
-from bon.store.plain import canonical
+from bon.train.finished import REPORT, write_report
 from bon.train.policy.card import policy_card
 from bon.train.policy.model import POLICY, Policy, save_policy
-from bon.train.policy.outcome import Cost, PolicyReport
+from bon.train.policy.outcome import PolicyReport
+from bon.train.resuming import differing
 from bon.train.saving import TRAINING
 
-__all__ = ["Cost", "PolicyReport", "known_policy", "leave_policy", "read_run"]
-
-_REPORT = "report.json"
+__all__ = ["known_policy", "leave_policy", "read_run"]
 
 
 def leave_policy(out: Path, policy: Policy, report: PolicyReport, *, identity: Mapping[str, Any]) -> None:
@@ -30,9 +28,8 @@ def leave_policy(out: Path, policy: Policy, report: PolicyReport, *, identity: M
     `identity` is what makes it the same training when it is asked for again. What a second run would have gone on
     from is taken away. Raises StoreError where the disk refuses.
     """
-    lines = msgspec.json.format(canonical({"identity": identity, "report": asdict(report)}), indent=1).splitlines()
     (out / TRAINING).mkdir(parents=True, exist_ok=True)
-    write_atomic(out / TRAINING / _REPORT, lines)
+    write_report(out, identity, report)
     manifest = {
         "method": report.method,
         "reference": report.reference,
@@ -55,11 +52,12 @@ def known_policy(out: Path, identity: Mapping[str, Any]) -> PolicyReport | None:
     if not (out / POLICY).is_file():
         return None
     found, report = _read(out)
-    now = msgspec.json.decode(canonical(identity))
-    if found == now:
+    differ = differing(found, identity)
+    if not differ:
         return report
-    differ = ", ".join(name for name in {**found, **now} if found.get(name) != now.get(name))
-    raise UsageError(f"{str(out)!r} holds a policy that was trained otherwise ({differ} differ): name another out")
+    raise UsageError(
+        f"{str(out)!r} holds a policy that was trained otherwise ({', '.join(differ)} differ): name another out"
+    )
 
 
 def read_run(folder: Path) -> PolicyReport:
@@ -76,7 +74,7 @@ def read_run(folder: Path) -> PolicyReport:
 
 
 def _read(folder: Path) -> tuple[dict[str, Any], PolicyReport]:
-    path = folder / TRAINING / _REPORT
+    path = folder / TRAINING / REPORT
     try:
         found = msgspec.json.decode(path.read_bytes())
         return found["identity"], msgspec.convert(found["report"], PolicyReport)
