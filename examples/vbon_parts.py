@@ -43,7 +43,14 @@ OPENINGS = {
     "positive": "a wonderful, moving film that is",
 }
 """Prompts that are looked at one by one: what the reference goes on with is mostly bad, mixed or mostly good."""
-REWARD = Recipe(epochs=6, lr=5e-4, batch=16, warmup=0.1, weight_decay=0.1, patience=2)
+REWARD = Recipe(epochs=7, lr=1.5e-3, batch=32, warmup=0.1, weight_decay=1.0)
+SURE = 0.75
+"""How sure a pair is. With certain pairs the reward model was overconfident, and lower in loss the less it had learned.
+
+Both were chosen among a few by the accuracy on the reward's own pairs held out.
+"""
+CUTS = (None, 14, 18, 12)
+"""The words that a pair's sentences are cut to: an answer ends in the middle of a sentence more often than not."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,11 +153,25 @@ def _evaluator(folder: Folder, learned: Sequence[Sentence]) -> None:
 
 
 def _reward(folder: Folder, learned: Sequence[Sentence]) -> Mapping[str, Any]:
-    """A reward model of pairs: a sentence of a good review before one of a bad one; each is in one pair."""
-    good, bad = ([one.text for one in learned if one.positive is kind] for kind in (True, False))
+    """A reward model of pairs: a sentence of a good review before one of a bad one.
+
+    Four of one and four of the other make sixteen pairs, each cut elsewhere, since the same pair again is soon known
+    by heart; no sentence is in pairs with others than these, so that a share of them can be held out.
+    """
+    good, bad = ([one.text.split(" ") for one in learned if one.positive is kind] for kind in (True, False))
+    size = len(CUTS)
+    count = min(len(good), len(bad)) // size * size
     pairs = tuple(
-        Pair(messages=({"role": "user", "content": ""},), chosen=chosen, rejected=rejected)
-        for chosen, rejected in zip(good, bad, strict=False)
+        Pair(
+            messages=({"role": "user", "content": ""},),
+            chosen=" ".join(good[place][:words]),
+            rejected=" ".join(bad[place - place % size + (place + turn) % size][:words]),
+            target=SURE,
+            group=f"four and four {place // size}",
+        )
+        for turn in range(size)
+        for place in range(count)
+        for words in [CUTS[(place + turn) % size]]
     )
     report = bon.train_rm(
         Preferences(pairs=pairs, apart="text", source="polarity of sentences of film reviews"),

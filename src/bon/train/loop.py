@@ -96,7 +96,9 @@ class _Run(Generic[R]):
         self.trained = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
         if not self.trained:
             raise UsageError("no weight of the model asks for gradients: there is nothing to train")
-        self.optimizer = torch.optim.AdamW(self.trained.values(), lr=recipe.lr, weight_decay=recipe.weight_decay)
+        self.optimizer = torch.optim.AdamW(
+            self.trained.values(), lr=recipe.lr, eps=recipe.adam_eps, weight_decay=recipe.weight_decay
+        )
         self.steps = steps_in_all(len(task.rows), recipe)
         self.epoch = steps_an_epoch(len(task.rows), recipe)
         self.state = _State()

@@ -40,6 +40,8 @@ class Recipe:
     """Rows a step."""
     tokens: int | None = None
     """Tokens a pass, padding included, at the most; a step is as many passes as it takes. None: one pass a step."""
+    adam_eps: float = 1e-8
+    """What is added to the root of the second moment; a larger one moves weights less whose gradients are small."""
     weight_decay: float = 0.0
     clip: float | None = 1.0
     """Gradients of a larger norm are scaled down to it; None: never."""
@@ -59,6 +61,8 @@ class Recipe:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UsageError(f"{name} is {value!r}: give a whole number from 1")
+        if not self.adam_eps > 0:
+            raise UsageError(f"adam_eps is {self.adam_eps!r}: give a number above 0")
         if not (
             self.lr > 0 and 0 <= self.warmup < 1 and self.weight_decay >= 0 and (self.clip is None or self.clip > 0)
         ):

@@ -160,7 +160,8 @@ class _Work:
 
 
 def _of_texts(pair: Pair) -> list[str]:
-    return [f"text {normalised(text)}" for text in (pair.chosen, pair.rejected)]
+    own = [f"group {pair.group}"] if pair.group else []
+    return [*own, *(f"text {normalised(text)}" for text in (pair.chosen, pair.rejected))]
 
 
 def _encoded(began: Start, pairs: Sequence[Pair], reasons: Counter[str]) -> list[tuple[Pair, _Encoded]]:
