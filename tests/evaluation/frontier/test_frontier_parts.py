@@ -112,6 +112,22 @@ def test_the_kl_of_a_model_with_atoms_is_estimated_far_below_the_bound() -> None
     assert abs(found.kl.mean() - exact) < 0.15 * (bound - exact)
 
 
+@pytest.mark.parametrize("log_ref", [True, False])
+@pytest.mark.parametrize(("levels", "n"), [(2, 4), (2, 8), (2, 64), (5, 16), (5, 64)])
+def test_rewards_that_tie_do_not_move_best_of_n_further_than_their_levels_can(
+    levels: int, n: int, log_ref: bool
+) -> None:
+    """Verdicts and ratings of texts that never come twice: the KL is that of the levels' law, far below the bound."""
+    rng = np.random.default_rng(levels * n)
+    rewards = list(rng.integers(levels, size=(60, 200)).astype(float))
+    upto = np.arange(1, levels + 1) / levels
+    law = upto**n - (upto - 1 / levels) ** n
+    exact = float((law * np.log(np.maximum(law, 1e-300) * levels)).sum())
+    found = best_of_n(rewards, [n], log_ref=[np.full(200, -30.0)] * 60 if log_ref else None)
+    assert exact < analytic(n)[0] - 0.1
+    assert found.kl.mean() == pytest.approx(exact, abs=0.03)
+
+
 def test_best_of_n_needs_one_sample_more_than_n() -> None:
     with pytest.raises(UsageError, match="below the samples a prompt has, 3"):
         best_of_n([[1.0, 2.0, 3.0, 4.0], [1.0, 2.0, 3.0]], [3])
@@ -123,14 +139,14 @@ def test_best_of_n_needs_one_sample_more_than_n() -> None:
 
 
 def curve(prompts: int) -> tuple[np.ndarray, np.ndarray]:
-    """A straight line: the value is twice the KL, on every prompt."""
-    xs = np.tile(np.asarray([0.0, 1.0, 2.0]), (prompts, 1))
-    return xs, 2 * xs
+    """A straight line over the root of the KL: the value is twice that root, on every prompt."""
+    xs = np.tile(np.asarray([0.0, 1.0, 4.0]), (prompts, 1))
+    return xs, 2 * np.sqrt(xs)
 
 
 def test_gaps_to_a_straight_line() -> None:
     xs, ys = curve(10)
-    kl = np.stack([np.full(10, far) for far in (0.5, 1.7, 3.0, 0.0)])
+    kl = np.stack([np.full(10, far) for far in (0.25, 2.89, 5.0, 0.0)])
     value = np.stack([np.full(10, good) for good in (0.4, 4.0, 9.0, 0.0)])
     found = gaps(kl, value, curve_kl=xs, curve_value=ys, rng=np.random.default_rng(0))
     assert [each.value for each in found[:2]] == pytest.approx([0.6, -0.6])
@@ -138,11 +154,41 @@ def test_gaps_to_a_straight_line() -> None:
     assert found[2].value is None
     assert "further" in found[2].why
     assert found[3].value == pytest.approx(0)
-    together = mean_gap(kl, value, curve_kl=xs, curve_value=ys, rng=np.random.default_rng(0))
+    together = mean_gap(kl, value, settings="abcd", curve_kl=xs, curve_value=ys, rng=np.random.default_rng(0))
     assert together.runs == 3
     assert together.value == pytest.approx(0)
-    none = mean_gap(kl[2:3], value[2:3], curve_kl=xs, curve_value=ys, rng=np.random.default_rng(0))
+    none = mean_gap(kl[2:3], value[2:3], settings="c", curve_kl=xs, curve_value=ys, rng=np.random.default_rng(0))
     assert none.value is None
+
+
+@pytest.mark.parametrize("n", [1.05, 1.2, 1.4, 1.6, 2.45, 5.0, 11.0])
+def test_a_policy_between_two_whole_n_has_no_gap(n: float) -> None:
+    """Best-of-n of a law without atoms, at an n that is not whole: it lies on the curve of best-of-N."""
+    sizes = np.asarray([1, 2, 3, 4, 6, 8, 12, 16])
+    xs, ys = (np.tile(each, (4, 1)) for each in analytic(sizes))
+    kl, win = (np.full((1, 4), float(each)) for each in analytic(n))
+    (found,) = gaps(kl, win, curve_kl=xs, curve_value=ys, rng=np.random.default_rng(0))
+    assert found.value == pytest.approx(0, abs=0.003)
+
+
+def test_the_interval_of_a_method_knows_how_far_its_seeds_are_apart() -> None:
+    """Five settings of three seeds, whose values are 0.03 apart by their seeds: is the gap within the interval?"""
+    rng = np.random.default_rng(0)
+    xs, ys = curve(40)
+    settings, held, widths = [str(place // 3) for place in range(15)], [], []
+    for _ in range(60):
+        value = 1.0 - 0.1 + rng.normal(0, 0.03, size=(15, 1)) + rng.normal(0, 0.02, size=(15, 40))
+        kl = np.full((15, 40), 0.25)
+        found = mean_gap(kl, value, settings=settings, curve_kl=xs, curve_value=ys, draws=400, rng=rng)
+        assert found.low is not None
+        assert found.high is not None
+        held.append(found.low < 0.1 < found.high)
+        widths.append(found.high - found.low)
+    assert 0.75 < np.mean(held) <= 1  # three seeds are few: a bootstrap of them is too narrow by a fifth
+    alone = mean_gap(kl, value, settings=range(15), curve_kl=xs, curve_value=ys, draws=400, rng=rng)  # type: ignore[arg-type]
+    assert alone.low is not None
+    assert alone.high is not None
+    assert alone.high - alone.low < np.mean(widths) / 2
 
 
 def test_the_interval_of_a_gap_is_paired() -> None:
@@ -151,7 +197,7 @@ def test_the_interval_of_a_gap_is_paired() -> None:
     xs, ys = curve(200)
     hard = rng.normal(0, 5, size=(200, 1))
     value = (1.0 - 0.3 + hard[:, 0] + rng.normal(0, 0.1, size=200))[None]
-    kl = np.full((1, 200), 0.5)
+    kl = np.full((1, 200), 0.25)
     (found,) = gaps(kl, value, curve_kl=xs, curve_value=ys + hard, rng=rng)
     assert found.low is not None
     assert found.high is not None

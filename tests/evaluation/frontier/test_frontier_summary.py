@@ -58,7 +58,7 @@ def test_runs_fronts_gaps_and_costs() -> None:
     assert [row.win.value for row in found.best] == pytest.approx([1 / 2, 2 / 3, 4 / 5, 8 / 9])
     assert not found.kl_estimated
     kls = [row.bound for row in found.best]
-    at = np.interp(0.3, kls, [1 / 2, 2 / 3, 4 / 5, 8 / 9])
+    at = np.interp(np.sqrt(0.3), np.sqrt(kls), [1 / 2, 2 / 3, 4 / 5, 8 / 9])
     assert vbon.gap["win"].value == pytest.approx(at - 0.7)
     assert [(row.method, row.draws, row.tokens, row.seconds) for row in found.costs] == [
         ("the reference", 1, 10.0, 0.5),

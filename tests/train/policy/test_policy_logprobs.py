@@ -13,7 +13,7 @@ from bon.errors import UsageError
 from bon.models.transformers import load_language_model
 from bon.testing.checkpoints import save_tiny_model
 from bon.testing.enumerable import save_enumerable
-from bon.train.policy.logprobs import collate, entropies, full_kl, sequence_log_probs, token_log_probs
+from bon.train.policy.logprobs import collate, full_kl, sequence_log_probs, spreads, token_log_probs
 
 torch = pytest.importorskip("torch")
 
@@ -113,11 +113,14 @@ def test_full_kl_is_the_divergence_of_the_enumerated_laws(tmp_path: Path, temper
         assert full_kl(ours.model, ours.model, [[eos]] * len(rows), rows).abs().max() == 0
 
 
-def test_entropies_are_those_of_the_tempered_distribution() -> None:
+def test_entropies_and_divergences_are_those_of_the_tempered_distributions() -> None:
     logits = torch.tensor([[[0.0, 1.0, 2.0], [5.0, 5.0, 5.0]]])
+    others = torch.tensor([[[1.0, 1.0, 0.0], [0.0, 1.0, 2.0]]])
     mask = torch.tensor([[True, False]])
-    p = torch.softmax(logits[0, 0] / 0.5, dim=-1)
-    assert entropies(logits, mask, temperature=0.5).tolist() == [pytest.approx([float(-(p * p.log()).sum()), 0.0])]
+    p, q = torch.softmax(logits[0, 0] / 0.5, dim=-1), torch.softmax(others[0, 0] / 0.5, dim=-1)
+    entropy, kl = spreads(logits, others, mask, temperature=0.5)
+    assert entropy.tolist() == [pytest.approx([float(-(p * p.log()).sum()), 0.0])]
+    assert kl.tolist() == [pytest.approx([float((p * (p / q).log()).sum()), 0.0])]
 
 
 def test_a_prompt_without_tokens_is_refused(llama: Any) -> None:

@@ -187,7 +187,13 @@ def handmade(values: Any = None) -> tuple[Answers, Scored]:
     log_probs = torch.tensor([[-1.0, -2.0, -3.0], [-0.5, 0.0, 0.0]])
     reference = torch.tensor([[-1.5, -1.0, -3.5], [-2.0, 0.0, 0.0]])
     scored = Scored(
-        log_probs=log_probs, reference=reference, mask=mask, values=values, entropies=0 * log_probs, live=None
+        log_probs=log_probs,
+        reference=reference,
+        mask=mask,
+        values=values,
+        entropies=0 * log_probs,
+        divergences=torch.ones_like(log_probs).where(mask, 0.0),
+        live=None,
     )
     return Answers(places=[0, 0], texts=["x", "y"], prompts=[[1], [1]], responses=[[1, 2, 3], [4]]), scored
 
@@ -201,7 +207,7 @@ def test_ppo_has_k1_token_by_token_and_the_reward_at_the_last_one(world: Enumera
     expected = [10 - 0.5 * sum(k1[at:]) for at in range(3)]
     assert found.advantages[0].tolist() == pytest.approx(expected)
     assert found.advantages[1].tolist() == pytest.approx([20 - 0.5 * 1.5, 0.0, 0.0])
-    assert found.sums["kl"] == pytest.approx(1.5)
+    assert found.sums["kl"] == pytest.approx(4.0)  # over the whole vocabulary, not k1, which would be 1.5
     assert found.sums["return"] == pytest.approx(30 - 0.5 * 1.5)
 
 

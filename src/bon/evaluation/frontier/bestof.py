@@ -10,6 +10,8 @@ import numpy.typing as npt
 
 from bon.errors import UsageError
 from bon.stats import best_at_k, kl_best_of_n, kl_bound
+from bon.stats.law import log_weight
+from bon.stats.ranks import counts
 from bon.stats.subsets import Floats, Ints
 
 __all__ = ["BestOfN", "analytic", "best_of_n", "sizes_below"]
@@ -28,7 +30,8 @@ class BestOfN:
     kl: Floats
     """Shape `(P, K)`: terms whose mean over prompts is KL(best-of-N || reference), in nats; see `estimated`."""
     estimated: bool
-    """Whether `kl` is an estimate from the reference's probabilities; else it is the bound, which lies above."""
+    """Whether `kl` is an estimate from the reference's probabilities; else it is the bound, which lies above, but where
+    samples tie."""
 
 
 def best_of_n(
@@ -43,6 +46,8 @@ def best_of_n(
     `scores` choose: one array a prompt, of shape `(M,)`, M at least 2. `gold` is what is measured, of the same shapes;
     by default the scores themselves. `log_ref` is the log-probability of each sample under the reference as it was
     drawn from, in nats; with it the KL is estimated (Beirami et al. 2024; `bon.stats.kl_best_of_n`) and else bounded.
+    Where samples tie neither is asked: best-of-N chooses a reward and then any response that has it, so that its KL is
+    that of the law of rewards, and the shares of the samples say what that is.
 
     The win rate is that of the best of N against a sample that is not among the N, the mean over all such choices:
     where the same scores choose and measure it is N / (N + 1) less what ties take, and no sample is held against
@@ -60,8 +65,8 @@ def best_of_n(
     if any(one.shape != other.shape for one, other in zip(chosen, truth, strict=True)):
         raise UsageError("scores and gold differ in shape: wanted is one of each a sample")
     pairs = list(zip(chosen, truth, strict=True))
-    bound = np.broadcast_to(kl_bound(sizes), (len(chosen), sizes.size))
-    kl = bound if log_ref is None else np.stack([_kl(*pair, sizes) for pair in zip(chosen, log_ref, strict=True)])
+    said = [None] * len(chosen) if log_ref is None else log_ref
+    kl = np.stack([_kl(*pair, sizes) for pair in zip(chosen, said, strict=True)])
     return BestOfN(
         n=sizes.astype(np.int64),
         value=np.stack([best_at_k(by, worth, sizes) for by, worth in pairs]),
@@ -94,7 +99,13 @@ def _wins(scores: Floats, gold: Floats, sizes: npt.NDArray[np.generic]) -> Float
     return np.asarray(best_at_k(scores[others], against, sizes).mean(axis=0))
 
 
-def _kl(scores: Floats, log_ref: npt.ArrayLike, sizes: npt.NDArray[np.generic]) -> Floats:
+def _kl(scores: Floats, log_ref: npt.ArrayLike | None, sizes: npt.NDArray[np.generic]) -> Floats:
     """The expected term of the best of N, shape `(K,)`."""
-    terms = [best_at_k(scores, kl_best_of_n(log_ref, size), size) for size in sizes]
-    return np.asarray(terms, dtype=np.float64)
+    below, upto = counts(np.sort(scores), scores)
+    found = []
+    for size in sizes:
+        alone = kl_bound(size) if log_ref is None else kl_best_of_n(log_ref, size)
+        level = log_weight(-np.inf, below / scores.size, upto / scores.size, size)
+        terms = np.where(upto - below > 1, level, alone)
+        found.append(best_at_k(scores, terms, size))
+    return np.asarray(found, dtype=np.float64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,8 +42,9 @@ def gaps(
     """The gap of each run, with intervals by the bootstrap over prompts, which both sides share.
 
     `kl` and `value` have shape `(R, P)`, the curve of best-of-N `(P, K)`, on the same prompts and rising in N. Between
-    two N the curve is taken to be straight; beyond its last N nothing is known of it, and a run that is further away
-    has no gap. Raises UsageError for shapes that do not fit.
+    two N the curve is taken to be straight over the root of the KL, which is how gains begin: a small move of log
+    ratios by t moves values by a multiple of t, and the KL by one of t^2. Beyond its last N nothing is known of it, and
+    a run that is further away has no gap. Raises UsageError for shapes that do not fit.
     """
     exact, spread = _table(kl, value, curve_kl, curve_value, draws, rng)
     return [_gap(exact[place : place + 1], spread[:, place : place + 1], level) for place in range(exact.size)]
@@ -52,16 +54,22 @@ def mean_gap(
     kl: npt.ArrayLike,
     value: npt.ArrayLike,
     *,
+    settings: Sequence[str],
     curve_kl: npt.ArrayLike,
     curve_value: npt.ArrayLike,
     draws: int = 2_000,
     level: float = 0.95,
     rng: np.random.Generator,
 ) -> Gap:
-    """The mean gap of runs of one method that lie within the curve; arguments and errors as for `gaps`."""
+    """The mean gap of runs of one method that lie within the curve; arguments and errors as for `gaps`.
+
+    `settings` names the setting of each run: runs of one setting differ by their seeds, and are resampled as the
+    prompts are. Where a setting has one run nothing is known of seeds, and the interval is over prompts alone.
+    """
     exact, spread = _table(kl, value, curve_kl, curve_value, draws, rng)
-    inside = np.isfinite(exact)
-    return _gap(exact[inside], spread[:, inside], level)
+    inside = np.flatnonzero(np.isfinite(exact))
+    own = [settings[place] for place in inside.tolist()]
+    return _gap(exact[inside], _reseeded(spread[:, inside], own, rng), level)
 
 
 def _table(
@@ -90,8 +98,18 @@ def _table(
 
 def _short(kl: Floats, value: Floats, xs: Floats, ys: Floats) -> Floats:
     """The curve at each KL, less the value there; shape `(R,)`."""
-    rising = np.maximum.accumulate(xs)
-    return np.asarray(np.interp(kl, rising, ys, left=float(ys[0]), right=np.nan) - value)
+    rising, far = (np.sqrt(np.maximum(each, 0.0)) for each in (np.maximum.accumulate(xs), kl))
+    return np.asarray(np.interp(far, rising, ys, left=float(ys[0]), right=np.nan) - value)
+
+
+def _reseeded(spread: Floats, settings: Sequence[str], rng: np.random.Generator) -> Floats:
+    """Each resample, of shape `(R,)`, with the runs of every setting drawn again among themselves."""
+    found = spread.copy()
+    for setting in dict.fromkeys(settings):
+        runs = np.flatnonzero([name == setting for name in settings])
+        picks = rng.integers(runs.size, size=(len(spread), runs.size))
+        found[:, runs] = np.take_along_axis(spread[:, runs], picks, axis=1)
+    return found
 
 
 def _gap(exact: Floats, spread: Floats, level: float) -> Gap:

@@ -75,7 +75,10 @@ def _sources(found: Frontier) -> Iterator[str]:
         "seconds of an answer: many were drawn side by side, the more the cheaper each; tokens are what methods can be "
         "compared by"
     )
-    yield "gap: best-of-N, measured, at the KL of a run, less the run; straight between two N, unknown beyond the last"
+    yield (
+        "gap: best-of-N, measured, at the KL of a run, less the run; between two N straight over the root of the KL, "
+        "beyond the last unknown; a method's is the mean of its runs, and its interval is over prompts and seeds"
+    )
 
 
 def _shares(found: Frontier) -> Table:

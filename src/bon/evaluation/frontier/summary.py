@@ -187,7 +187,15 @@ def _method_rows(runs: Sequence[Measured], best: BestOfN, draws: int, rng: np.ra
     for method in _ordered(methods):
         own = [place for place, name in enumerate(methods) if name == method]
         short = {
-            gain: mean_gap(kl[own], _table(runs, gain)[own], curve_kl=best.kl, curve_value=curve, draws=draws, rng=rng)
+            gain: mean_gap(
+                kl[own],
+                _table(runs, gain)[own],
+                settings=[runs[place].setting for place in own],
+                curve_kl=best.kl,
+                curve_value=curve,
+                draws=draws,
+                rng=rng,
+            )
             for gain, curve in zip(GAINS, (best.win, best.value), strict=True)
         }
         rows.append(

@@ -13,7 +13,7 @@ from bon.errors import UsageError
 from bon.stats.ranks import alike, win_share
 from bon.stats.subsets import Floats
 from bon.train.policy.advantages import gae, rloo, whiten
-from bon.train.policy.logprobs import collate, entropies, log_probs_of, sequence_log_probs
+from bon.train.policy.logprobs import collate, log_probs_of, sequence_log_probs, spreads
 from bon.train.policy.model import Policy
 from bon.train.policy.online_recipe import OnlineRecipe, OnlineTask
 
@@ -38,7 +38,9 @@ class Scored:
     values: Tensor | None = field(repr=False)
     """Shape `(B, T)`: of the state before each token."""
     entropies: Tensor = field(repr=False)
-    """Shape `(B, T)`."""
+    """Shape `(B, T)`: of the policy's next-token distributions."""
+    divergences: Tensor = field(repr=False)
+    """Shape `(B, T)`: their KL to the reference's, over the whole vocabulary."""
     live: tuple[Tensor, Tensor | None] | None = field(repr=False)
     """Log-probabilities and values with their graph, where all answers went through the policy in one pass."""
 
@@ -106,7 +108,7 @@ def score(net: Any, policy: Policy, answers: Answers, cuts: Sequence[Sequence[in
 
     count, width = len(answers.responses), max(map(len, answers.responses))
     device = next(policy.model.parameters()).device
-    table = torch.zeros((4, count, width), device=device)
+    table = torch.zeros((5, count, width), device=device)
     mask = torch.zeros((count, width), dtype=torch.bool, device=device)
     live: tuple[Tensor, Tensor | None] | None = None
     valued = False
@@ -119,8 +121,9 @@ def score(net: Any, policy: Policy, answers: Answers, cuts: Sequence[Sequence[in
         rows, size = torch.tensor(cut, device=device), batch.mask.shape[1]
         with torch.no_grad():
             with policy.computing(), policy.referring() as reference:
-                theirs = log_probs_of(reference(**batch.inputs).logits[:, :-1], batch, temperature=temperature)
-            parts = [ours, theirs, entropies(logits[:, :-1], batch.mask, temperature=temperature)]
+                others = reference(**batch.inputs).logits[:, :-1]
+                theirs = log_probs_of(others, batch, temperature=temperature)
+            parts = [ours, theirs, *spreads(logits[:, :-1], others, batch.mask, temperature=temperature)]
             if values is not None:
                 valued = True
                 parts.append(values[:, :-1].where(batch.mask, 0.0))
@@ -133,7 +136,8 @@ def score(net: Any, policy: Policy, answers: Answers, cuts: Sequence[Sequence[in
         reference=table[1],
         mask=mask,
         entropies=table[2],
-        values=table[3] if valued else None,
+        divergences=table[3],
+        values=table[4] if valued else None,
         live=live,
     )
 
@@ -183,7 +187,7 @@ def experience(
             "reward": float(values.sum()),
             "return": float(returns.sum()),
             "return_square": float((returns**2).sum()),
-            "kl": float(((k1.sum(1) + more) * weights).sum()),
+            "kl": float((scored.divergences.double().sum(1) * weights).sum()),
             "entropy": float(scored.entropies.double().sum()),
             **({"win": _wins(values, samples)} if task.samples else {}),
         },

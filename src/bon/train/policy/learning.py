@@ -119,7 +119,7 @@ class Learner:
         """Log-probabilities and values of answers with their graph, shape `(rows, T)`, and the mask."""
         if live and found.scored.live is not None:
             new, values = found.scored.live
-            return new, values, found.scored.mask.to(new.device)
+            return new, values, found.scored.mask[list(cut)].to(new.device)  # they are in the order of the cut
         answers, policy = found.answers, self.policy
         batch = collate(policy.model, [answers.prompts[row] for row in cut], [answers.responses[row] for row in cut])
         with policy.computing():

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 __all__ = [
     "Batch",
     "collate",
-    "entropies",
     "full_kl",
     "kl_of",
     "log_probs_of",
     "sequence_log_probs",
+    "spreads",
     "takes_positions",
     "token_log_probs",
 ]
@@ -119,22 +119,23 @@ def log_probs_of(logits: Tensor, batch: Batch, *, temperature: float) -> Tensor:
     return (chosen - scaled.logsumexp(dim=-1)).where(batch.mask, 0.0)
 
 
-def entropies(logits: Tensor, mask: Tensor, *, temperature: float) -> Tensor:
-    """The entropy of each next-token distribution in nats: shape `(B, T)`, 0 outside of the mask."""
-    import torch
+def spreads(logits: Tensor, reference: Tensor, mask: Tensor, *, temperature: float) -> tuple[Tensor, Tensor]:
+    """Of each next-token distribution its entropy and its KL to the reference's, over the whole vocabulary, in nats.
 
-    log_p = torch.log_softmax(logits.float() / temperature, dim=-1)
-    return (-(log_p.exp() * log_p).sum(dim=-1)).where(mask, 0.0)
-
-
-def kl_of(logits: Tensor, reference: Tensor, mask: Tensor, *, temperature: float) -> Tensor:
-    """The sum over positions in the mask of KL(softmax(logits) || softmax(reference)): shape `(B,)`, float64."""
+    Both of shape `(B, T)`, float32, 0 outside of the mask.
+    """
     import torch
 
     log_p = torch.log_softmax(logits.float() / temperature, dim=-1)
     log_q = torch.log_softmax(reference.float() / temperature, dim=-1)
-    each = (log_p.exp() * (log_p - log_q)).sum(dim=-1)
-    return each.where(mask, 0.0).double().sum(dim=-1)
+    p = log_p.exp()
+    entropy, kl = -(p * log_p).sum(dim=-1), (p * (log_p - log_q)).sum(dim=-1)
+    return entropy.where(mask, 0.0), kl.where(mask, 0.0)
+
+
+def kl_of(logits: Tensor, reference: Tensor, mask: Tensor, *, temperature: float) -> Tensor:
+    """The sum over positions in the mask of KL(softmax(logits) || softmax(reference)): shape `(B,)`, float64."""
+    return spreads(logits, reference, mask, temperature=temperature)[1].double().sum(dim=-1)
 
 
 def takes_positions(model: Any) -> bool:

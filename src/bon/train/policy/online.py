@@ -53,7 +53,8 @@ def train_online(
 
     `out/training` keeps checkpoints, `metrics.jsonl` (a line a step) and `report.json`. Where it holds a checkpoint of
     the same training it is continued; where the training is done, its report is given. `progress` is told the figures
-    of each step: means over its answers of `reward`, `return` (and its `return_sd`), `kl` (log pi_theta - log pi_ref),
+    of each step: means over its answers of `reward`, `return` (and its `return_sd`), `kl` (to the reference, over
+    the whole vocabulary at each token of the answers: less noisy than the log ratio that the return holds),
     `win` (the share of reference samples that are beaten), `entropy` (a token), `length` (tokens), `ended` (share that
     came to its own end), `policy_loss`, `value_loss`, `clipped` (share of ratios), `drift` (0: what the first ratio is
     off from 1, in nats), `grad_norm`, `lr`, `missing` (answers without a reward), `tokens`, `seconds_rollout`,
