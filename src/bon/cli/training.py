@@ -97,6 +97,7 @@ def optimising(recipe: Recipe) -> Callable[[F], F]:
                 show_default=True,
                 help="Of a pass, padding included: what bounds the memory. A step is as many passes as it takes.",
             ),
+            click.option("--adam-eps", type=float, default=recipe.adam_eps, show_default=True, help="Of AdamW."),
             click.option("--weight-decay", type=float, default=recipe.weight_decay, show_default=True),
             click.option("--clip", type=float, default=recipe.clip, show_default=True, help="Norm of gradients."),
             click.option(

@@ -29,7 +29,7 @@ from bon.types import Pool
 
 __all__ = ["RECIPE", "Offline", "Round", "train_offline"]
 
-RECIPE = Recipe(epochs=1, lr=1e-5, batch=32, tokens=16_384)
+RECIPE = Recipe(epochs=1, lr=1e-5, batch=32, adam_eps=1e-5, tokens=16_384)
 """How a policy is trained from pools where nothing else is said."""
 _NO_MATTER = frozenset({"device", "checkpointing", "precision"})
 """Of a setup: what does not change the result, and what the recipe says again."""
@@ -200,18 +200,24 @@ class _Work:
     prompts: int
     """Distinct ones to train on."""
     left_out: Mapping[str, int]
+    answers: int
+    """Distinct draws in all rows."""
+    encoded: int
+    """Of them, those whose tokens are of their text, since the pools do not have them."""
 
     @classmethod
     def of(cls, policy: Policy, job: _Job) -> _Work:
         limits = [limit for limit in (job.offline.max_length, policy.context) if limit is not None]
         speaker = Speaker(tokenizer=policy.tokenizer, eos=policy.eos, limit=min(limits, default=None))
-        rows, reasons = examples(job.train, speaker)
-        held, more = examples(job.held, speaker) if job.held else ((), {})
+        train = examples(job.train, speaker)
+        parts = [train, *([examples(job.held, speaker)] if job.held else [])]
         return cls(
-            rows=rows,
-            held=held,
-            prompts=len({row.prompt for row in rows}),
-            left_out=dict(Counter(job.made.left_out) + Counter(reasons) + Counter(more)),
+            rows=train.rows,
+            held=[row for part in parts[1:] for row in part.rows],
+            prompts=len({row.prompt for row in train.rows}),
+            left_out=dict(sum((Counter(part.left_out) for part in parts), Counter(job.made.left_out))),
+            answers=sum(part.answers for part in parts),
+            encoded=sum(part.encoded for part in parts),
         )
 
 
@@ -261,12 +267,19 @@ def _report(job: _Job, work: _Work, loss: Loss, clock: Clock, *, steps: int) -> 
         last=figures[-1],
         cost={name: earlier.get(name, Cost()) + cost.get(name, Cost()) for name in {**earlier, **cost}},
         left_out=work.left_out,
-        notes=tuple(_notes(job.train, job.setup.reference)),
+        notes=tuple(dict.fromkeys([*(before.notes if before else ()), *_notes(job, work)])),
     )
 
 
-def _notes(rows: Sequence[Choice], reference: str) -> Iterator[str]:
+def _notes(job: _Job, work: _Work) -> Iterator[str]:
     """What a reader must know of the pools."""
+    rows, reference = job.train, job.setup.reference
+    if work.encoded:
+        yield (
+            f"{work.encoded} of {work.answers} answers carried no token ids: they were encoded again from their text, "
+            "which may give other tokens than were drawn; draw with return_token_ids=true to keep those (bon sample "
+            '-g "hf:MODEL?return_token_ids=true").'
+        )
     others = {row.chosen.generator for row in rows} - {"", reference, f"hf:{reference}"}
     if others:
         names = ", ".join(sorted(others))
