@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import shutil
 import struct
@@ -20,14 +21,17 @@ from bon.models.own import MANIFEST, read_manifest
 from bon.score.reward.encoding import answered
 from bon.testing.checkpoints import save_tiny_gguf, save_tiny_model
 from bon.train.card import card
+from bon.train.network import network
 from bon.train.preferences import Pair, Preferences
 from bon.train.recipe import Recipe, Step
 from bon.train.report import Report
 from bon.train.reward_model import train_rm
-from bon.train.starting import Setup
+from bon.train.saving import manifest_of, save_folder
+from bon.train.starting import Setup, start
 from bon.types import Candidate, Pool, Prompt
 
 torch = pytest.importorskip("torch")
+transformers = pytest.importorskip("transformers")
 
 FULL = Recipe(epochs=6, lr=3e-3, batch=16, tokens=4096)
 HEAD = Recipe(epochs=3, lr=1e-3, batch=16)
@@ -144,6 +148,28 @@ async def test_an_adapter_on_a_gguf_is_merged_so_that_others_can_load_it(
     assert read_manifest(tmp_path / "rm").adapted == "full"
     monkeypatch.setenv("BON_CACHE", str(tmp_path / "elsewhere"))
     assert len(await scores_of(tmp_path / "rm", about_a_word(3).pairs)) == 3
+
+
+def test_adapters_on_a_base_in_bfloat16_are_merged_without_rounding_what_was_learned(
+    base: Path, tmp_path: Path
+) -> None:
+    setup = Setup(base=str(base), adapt="lora", head="linear", rank=4, device="cpu")
+    began = replace(start(setup, kind="rm", outputs=1, precision="bfloat16", seed=0), merge=True)
+    trained = network(began, setup, seed=0).eval()
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for name, weight in trained.named_parameters():
+            if "lora_B" in name:
+                weight.normal_(0, 3e-3)
+    ids = torch.tensor([[5, 6, 7, 8]])
+    exactly = copy.deepcopy(trained.backbone).float()  # the same model, asked in float32
+    with torch.no_grad():
+        expected = exactly(input_ids=ids).last_hidden_state
+    manifest = manifest_of(began, setup, kind="rm", loss="pairs")
+    save_folder(tmp_path / "rm", began, model=trained.backbone, head=trained.head, manifest=manifest, card="")
+    again = transformers.AutoModel.from_pretrained(tmp_path / "rm", dtype=torch.float32).eval()
+    with torch.no_grad():
+        assert torch.allclose(again(input_ids=ids).last_hidden_state, expected, atol=1e-5)
 
 
 @pytest.mark.slow

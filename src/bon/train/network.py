@@ -12,7 +12,7 @@ from bon.train.starting import Setup, Start
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["compute_twice", "network", "outputs_at"]
+__all__ = ["compute_twice", "merged", "network", "outputs_at"]
 
 
 def network(start: Start, setup: Setup, *, seed: int) -> Any:
@@ -71,6 +71,17 @@ def compute_twice(model: Any) -> None:
         model.activation_checkpointing_enable(activation_checkpointing_kwargs=options)
     else:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=options)
+
+
+def merged(model: Any) -> Any:
+    """The whole model that peft's `model` is, in float32 and on the CPU; `model` is used up.
+
+    In bfloat16 what adapters add is lost where it is smaller than what the weights are rounded by, 1 part in 256: what
+    is saved would be another model than was trained. A GPU that held the base in bfloat16 may have no room for this.
+    """
+    import torch
+
+    return model.to(device="cpu", dtype=torch.float32).merge_and_unload(safe_merge=True)
 
 
 def _with_lora(model: Any, rank: int, seed: int) -> Any:

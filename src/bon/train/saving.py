@@ -9,6 +9,7 @@ from typing import Any, Literal
 from bon.models.loading import quiet
 from bon.models.own import HEAD, MANIFEST, Manifest, write_manifest
 from bon.train.files import as_store_error, sync, whole
+from bon.train.network import merged
 from bon.train.starting import Setup, Start
 
 __all__ = ["TRAINING", "manifest_of", "save_folder"]
@@ -74,6 +75,6 @@ def _save_model(folder: Path, start: Start, model: Any, manifest: Manifest) -> N
             config.base_model_name_or_path, config.revision = start.base, start.revision
         model.save_pretrained(str(folder), save_embedding_layers=False)  # else it asks the hub whether they changed
     else:
-        plain = model.merge_and_unload(safe_merge=True) if hasattr(model, "merge_and_unload") else model
+        plain = merged(model) if hasattr(model, "merge_and_unload") else model
         plain.save_pretrained(str(folder))
     start.backbone.tokenizer.save_pretrained(str(folder))

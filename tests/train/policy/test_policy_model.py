@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -74,6 +75,26 @@ def test_an_adapter_on_an_adapter_is_merged(base: Path, tmp_path: Path) -> None:
     save_policy(tmp_path / "out", policy, card="", manifest={})
     assert (tmp_path / "out" / "model.safetensors").exists()
     assert torch.allclose(said(load_language_model(tmp_path / "out", device="cpu").model), trained, atol=1e-4)
+
+
+@pytest.mark.parametrize("size", [3e-3, 3e-2])
+def test_adapters_on_a_base_in_bfloat16_are_merged_without_rounding_what_was_learned(
+    base: Path, tmp_path: Path, size: float
+) -> None:
+    """However little was learned: adapters this small are below the steps of bfloat16 for most weights."""
+    policy = replace(loaded(base, adapt="lora", rank=4, precision="bfloat16"), merge=True)
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for name, weight in policy.model.named_parameters():
+            if "lora_B" in name:
+                weight.normal_(0, size)
+    exactly = copy.deepcopy(policy.model).float()  # the same policy, asked in float32
+    trained = said(exactly)
+    with exactly.disable_adapter():
+        moved = (trained - said(exactly)).abs().max()
+    save_policy(tmp_path, policy, card="", manifest={})
+    again = load_language_model(tmp_path, dtype="float32", device="cpu").model
+    assert (said(again) - trained).abs().max() < min(1e-5, moved / 100)
 
 
 def test_last_trains_layers_and_the_norm_behind_them_alone(base: Path) -> None:

@@ -16,7 +16,7 @@ from bon.errors import MissingExtra, ModelError, UsageError
 from bon.models.loading import ADAPTER, quiet
 from bon.store.plain import canonical
 from bon.train.files import as_store_error, sync, whole
-from bon.train.network import compute_twice
+from bon.train.network import compute_twice, merged
 from bon.train.starting import licence_of
 
 __all__ = ["POLICY", "Policy", "PolicySetup", "load_policy", "save_policy"]
@@ -142,8 +142,8 @@ def save_policy(folder: Path, policy: Policy, *, card: str, manifest: Mapping[st
     """Write the policy as a model folder, which `hf:FOLDER` loads; `bon_policy.json`, the `manifest`, last of all.
 
     LoRA: an adapter folder on the reference; or, where nothing else could load that (`local`, `gguf:`, a revision,
-    another adapter), the whole model, in which case `policy.model` is used up. Raises StoreError where the disk
-    refuses; what was in the folder is then as it was.
+    another adapter), the whole model in float32, in which case `policy.model` is used up. Raises StoreError where the
+    disk refuses; what was in the folder is then as it was.
     """
     for left in folder.glob("result*"):  # by one that was stopped here
         shutil.rmtree(left, ignore_errors=True)
@@ -166,7 +166,7 @@ def _save_weights(folder: Path, policy: Policy) -> None:
     if policy.setup.adapt != "lora":
         model.save_pretrained(str(folder))
     elif policy.merge:
-        model.merge_and_unload(safe_merge=True).save_pretrained(str(folder))
+        merged(model).save_pretrained(str(folder))
     else:
         reference = Path(policy.setup.reference).expanduser()
         for config in model.peft_config.values():
@@ -206,10 +206,14 @@ def _with_adapters(model: Any, rank: int, seed: int) -> Any:
 
 
 def _ask_last(model: Any, layers: int) -> None:
-    """Let the last layers and the norm behind them ask for gradients."""
+    """Let the last layers and the norm behind them ask for gradients. Raises UsageError for more than there are."""
     import torch
 
     count = model.config.get_text_config().num_hidden_layers
+    if layers > count:
+        raise UsageError(
+            f"the last {layers} layers are asked for, and the model has {count}: give layers={count} or less"
+        )
     for parent in model.modules():
         for stack in parent.children():
             if isinstance(stack, torch.nn.ModuleList) and len(stack) == count:
