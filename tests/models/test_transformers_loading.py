@@ -181,6 +181,28 @@ def test_what_is_not_there_says_what_to_give(tmp_path: Path) -> None:
         load_language_model(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["./nowhere", "../nowhere", "~/nowhere", "nowhere/", "a/b/nowhere", "/nowhere"])
+def test_what_can_only_be_a_folder_is_looked_for_on_no_hub(name: str) -> None:
+    with pytest.raises(ModelError, match=f"there is no model folder '{name}'"):
+        load_language_model(name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["nowhere", "nobody/nothing"])
+def test_a_mistyped_name_is_asked_for_twice_where_no_hub_is_reached(name: str) -> None:
+    """In a process of its own: where the hub lies is read when the library is imported."""
+    code = (
+        "from bon.models.transformers import load_language_model; import bon.errors as e\n"
+        f"try: load_language_model({name!r})\n"
+        "except e.ModelError as error: print(error)"
+    )
+    there = {"HF_ENDPOINT": "http://127.0.0.1:9"}  # a port that nobody listens on
+    done = subprocess.run([sys.executable, "-c", code], env=there, capture_output=True, text=True, check=False)
+    assert f"there is no folder {name!r}" in done.stdout, done.stderr
+    assert "OWNER/NAME" in done.stdout
+    assert done.stderr.count("Retrying in") == 1
+
+
 def test_a_hub_id_that_cannot_be_reached_is_a_model_error() -> None:
     """In a process of its own: the switch is read when the library is imported."""
     code = (

@@ -23,6 +23,7 @@ __all__ = [
     "libraries",
     "quiet",
     "refuse_pickles",
+    "refuse_unreachable",
     "release",
 ]
 
@@ -128,9 +129,9 @@ def refuse_pickles(source: str | Path) -> None:
 
     A hub id is let through: what is fetched of it is looked at when it is here.
     """
-    folder = Path(source)
+    folder, name = Path(source), str(source)
     if not folder.is_dir():
-        if folder.is_absolute() or str(source).startswith(".") or str(source).count("/") > 1:
+        if folder.is_absolute() or name.startswith((".", "~")) or name.endswith("/") or name.count("/") > 1:
             raise ModelError(
                 f"there is no model folder {str(source)!r}: name one that is there, or an id of a hub (OWNER/NAME)"
             )
@@ -145,6 +146,34 @@ def refuse_pickles(source: str | Path) -> None:
             f"{str(source)!r} has no .safetensors file, and pickled weights can run code when they are read: "
             "save it again with save_pretrained() somewhere you trust it"
         )
+
+
+def refuse_unreachable(source: str | Path, revision: str | None) -> None:
+    """Raise ModelError for a hub id that is not on this machine where the hub cannot be reached, after two tries.
+
+    transformers tries six times for each of several files, a minute and a half for a folder whose name was mistyped.
+    """
+    import huggingface_hub
+    from huggingface_hub.errors import OfflineModeIsEnabled
+    from huggingface_hub.utils import http_backoff
+
+    name = str(source)
+    if Path(source).is_dir():
+        return
+    try:
+        files = ("config.json", ADAPTER)
+        if any(huggingface_hub.try_to_load_from_cache(name, file, revision=revision) for file in files):
+            return
+        url = huggingface_hub.hf_hub_url(name, files[0], revision=revision)
+        http_backoff("HEAD", url, max_retries=1, retry_on_status_codes=(), timeout=10)  # any answer will do
+    except OfflineModeIsEnabled:
+        return  # then transformers asks nobody either
+    except Exception as error:  # of the HTTP client, which differs by version, or of an id that none can be
+        said = " ".join(str(error).split()) or type(error).__name__
+        raise ModelError(
+            f"there is no folder {name!r}, and no hub can be asked for a model of that name ({said}): check the name; "
+            "a model of a hub is OWNER/NAME"
+        ) from error
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from bon.models.loading import (
     libraries,
     quiet,
     refuse_pickles,
+    refuse_unreachable,
     release,
 )
 from bon.types import Message, text_of
@@ -75,6 +76,7 @@ def load_language_model(
         raise UsageError(f"trust_remote_code runs code that comes with {source!r}: name the revision you have read")
     base, adapter = base_and_adapter(source, adapter)
     refuse_pickles(base)
+    refuse_unreachable(base, revision or "main")
     place = chosen_device(device)
     precision = chosen_dtype(dtype, place)
     options = {"revision": revision or "main", "trust_remote_code": trust_remote_code}
