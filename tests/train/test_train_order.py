@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -59,6 +60,15 @@ def test_learning_rates_are_those_of_transformers(schedule: str, warmup: float) 
 def test_seeds_of_places_differ_and_stay() -> None:
     assert seed_of(0, 1, 2) == seed_of(0, 1, 2) != seed_of(0, 2, 1)
     assert 0 <= seed_of(7, 3) < 2**63
+    assert seed_of("rollouts", np.int64(3)) == seed_of("rollouts", 3)
+    assert seed_of("rollouts", 0, 3) == 2346425905056718168  # the same on every machine and in every release
+
+
+@given(*[st.lists(st.integers(-9, 9) | st.sampled_from(["samples", "answers"]), max_size=4)] * 2)
+def test_seeds_of_other_words_lengths_and_signs_are_others(one: list[int | str], other: list[int | str]) -> None:
+    assert (seed_of(*one) == seed_of(*other)) == (one == other)
+    assert seed_of(*one) != seed_of(*one, 0) != seed_of(*one, 0, 0)
+    assert seed_of("samples", *one) != seed_of("answers", *one) != seed_of(*one)
 
 
 @pytest.mark.parametrize(

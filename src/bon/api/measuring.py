@@ -93,7 +93,8 @@ class Studio:
             told = self._telling(f"the reference at {measuring.temperature:g}")
             yield from measured_draws(self.prompts, self.model, measuring, progress=told)
 
-        return self._kept("reference", self._whose(self.reference), measuring, scorers, drawn)
+        whose = {"numbers": "samples", **self._whose(self.reference)}
+        return self._kept("reference", whose, measuring, scorers, drawn)
 
     def answers(self, report: PolicyReport, measuring: Measuring, scorers: Mapping[str, Scorer]) -> list[Pool]:
         """A policy's answers, each with its KL from the reference and its scores."""
@@ -107,7 +108,7 @@ class Studio:
                 del policy
                 release()
 
-        whose = {"policy": stamp(report.out), **self._whose(self.reference)}
+        whose = {"numbers": "answers", "policy": stamp(report.out), **self._whose(self.reference)}
         name = f"{report.method}-{Path(report.out).name}"
         return self._kept(name, whose, measuring, scorers, drawn)
 

@@ -175,7 +175,7 @@ class _Run(Generic[R]):
         self.wrapped.train()
         self.optimizer.zero_grad(set_to_none=True)
         for number, cut in enumerate(cuts):
-            torch.manual_seed(seed_of(recipe.seed, step, number, place.process))
+            torch.manual_seed(seed_of("dropout", recipe.seed, step, number, place.process))
             with place.alone(self.wrapped, last=number == len(cuts) - 1):
                 with self._precision():
                     losses, logged = task.objective(self.wrapped, [share[i] for i in cut])

@@ -80,8 +80,9 @@ def measured_draws(
     """Answers of a policy to each prompt, in the order of the prompts, some prompts at a time.
 
     With a `reference` each answer has its KL; where `policy` is the reference itself leave that out. The same seed,
-    prompts and settings give the same draws, up to float rounding. Raises UsageError for a prompt that leaves no room
-    for an answer.
+    prompts and settings give the same draws, up to float rounding. A policy's share no random numbers with those of the
+    reference, which they are held against; all policies have the same numbers. Raises UsageError for a prompt that
+    leaves no room for an answer.
     """
     import torch
 
@@ -92,9 +93,10 @@ def measured_draws(
         )
     encoded = [_encoded(prompt, policy, measuring) for prompt in prompts]
     decoding = Decoding(temperature=measuring.temperature, max_tokens=measuring.max_tokens, eos=policy.eos)
+    numbers = "samples" if reference is None else "answers"
     for turn, begin in enumerate(range(0, len(prompts), _TURN)):
         part = encoded[begin : begin + _TURN]
-        generator = torch.Generator().manual_seed(seed_of(measuring.seed, turn))
+        generator = torch.Generator().manual_seed(seed_of(numbers, measuring.seed, turn))
         begun = time.monotonic()
         with _computing(policy, measuring):
             drawn = roll_out(

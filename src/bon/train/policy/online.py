@@ -213,7 +213,7 @@ class _Run:
         recipe, place, step = self.recipe, self.place, self.state.step
         each = recipe.rollouts // recipe.draws
         asked = rows_from(step * each, each, len(self.ids), seed=recipe.seed)[place.process :: place.processes]
-        generator = torch.Generator().manual_seed(seed_of(recipe.seed, step, 0, place.process))
+        generator = torch.Generator().manual_seed(seed_of("rollouts", recipe.seed, step, place.process))
         with self.policy.computing():
             rollouts = roll_out(
                 self.policy.model,
