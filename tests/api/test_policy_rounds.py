@@ -111,6 +111,8 @@ def test_each_round_learns_from_what_the_last_one_drew(model: Enumerable, pools:
     assert report.cost["preprocessing"].draws == 80
     assert report.cost["inference"].draws == 160
     assert report.cost["inference"].seconds > 0
+    (note,) = report.notes  # of the first round, whose pools have no tokens; those of the others have
+    assert note.startswith("20 of 20 answers carried no token ids")
     assert bon.train_sft(pools, out=out, rounds=rounds_of(Rewarding(model)), **options) == report
     with pytest.raises(UsageError, match="was trained in 3 rounds, not 2"):
         bon.train_sft(pools, out=out, rounds=rounds_of(scorer, count=2), **options)

@@ -18,6 +18,8 @@ __all__ = ["Laws", "divergence", "drawn", "law_of", "laws"]
 
 Floats = npt.NDArray[np.float64]
 
+_END = "</s>"
+
 
 def law_of(model: Enumerable, folder: Path, *, prompt: str = "") -> Floats:
     """The probability of each response under the model of a folder: shape `(S,)`."""
@@ -47,16 +49,26 @@ def divergence(one: Floats, other: Floats) -> float:
 
 
 def drawn(
-    model: Enumerable, count: int, *, prompts: tuple[str, ...] = ("",), seed: int = 0, **request: Any
+    model: Enumerable,
+    count: int,
+    *,
+    prompts: tuple[str, ...] = ("",),
+    seed: int = 0,
+    **request: Any,
 ) -> list[Pool]:
-    """A scored pool of `count` draws of each prompt."""
+    """A scored pool of `count` draws of each prompt, with their tokens."""
     rng = np.random.default_rng(seed)
     pools = []
     for number, prompt in enumerate(prompts):
         p = law_of(model, model.folder, prompt=prompt)
         texts = [model.strings[place] for place in rng.choice(len(p), size=count, p=p / p.sum())]
         candidates = [
-            Candidate(index=place, text=text, finish_reason="length" if len(text) == model.length else "stop")
+            Candidate(
+                index=place,
+                text=text,
+                finish_reason="length" if len(text) == model.length else "stop",
+                token_ids=tuple(map([*model.letters, _END].index, [*text, *[_END] * (len(text) < model.length)])),
+            )
             for place, text in enumerate(texts)
         ]
         asked = {"temperature": 1.0, "max_tokens": model.length, **request}

@@ -328,6 +328,25 @@ def test_what_truncation_cut_off_is_said(train: Callable[..., PolicyReport], mod
     assert note.startswith("The pools were drawn with top_p 0.9")
 
 
+def test_answers_whose_tokens_the_pools_do_not_have_are_counted_and_said(
+    train: Callable[..., PolicyReport], few: list[Pool], tmp_path: Path
+) -> None:
+    """Their texts are encoded again, which may give other tokens than were drawn."""
+
+    def without(pool: Pool) -> Pool:
+        return replace(pool, candidates=tuple(replace(one, token_ids=None) for one in pool.candidates))
+
+    assert train("known", "bonbon").notes == ()
+    # Of each pool two groups of four, of which the best and the worst are learned from.
+    report = train("two", "bonbon", pools=[*map(without, few[:2]), *few[2:]])
+    (note,) = report.notes
+    assert note.startswith("8 of 24 answers carried no token ids: they were encoded again from their text")
+    assert "?return_token_ids=true" in note
+    assert f"- {note}" in (tmp_path / "two" / "README.md").read_text()
+    (note,) = train("held", "bonbon", pools=[*map(without, few)], held_out=0.5).notes
+    assert note.startswith("24 of 24 answers")
+
+
 def test_who_drew_the_pools_is_said_where_it_may_be_another(
     train: Callable[..., PolicyReport], model: Enumerable, few: list[Pool]
 ) -> None:

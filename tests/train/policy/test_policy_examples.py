@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -96,21 +97,34 @@ def test_rows_share_prompts_and_long_ones_are_left_out_whole() -> None:
     short, long = said("sky"), Candidate(index=1, text="The quick brown fox jumps over the lazy dog.")
     limit = len(SPEAKER.prompt(PROMPT)) + len(ids_of("sky")) + 1
     speaker = Speaker(tokenizer=TOKENIZER, eos={EOS}, limit=limit)
-    rows, left_out = examples(
-        [Choice(prompt=PROMPT, chosen=short), Choice(prompt=PROMPT, chosen=short, rejected=long)], speaker
-    )
+    found = examples([Choice(prompt=PROMPT, chosen=short), Choice(prompt=PROMPT, chosen=short, rejected=long)], speaker)
+    rows = found.rows
     assert [(row.prompt, row.chosen, row.rejected) for row in rows] == [
         (SPEAKER.prompt(PROMPT), (*ids_of("sky"), EOS), ())
     ]
-    assert left_out == {f"a prompt and its answer are longer than {limit} tokens": 1}
+    assert found.left_out == {f"a prompt and its answer are longer than {limit} tokens": 1}
     assert (rows[0].tokens, rows[0].tokens_read) == (limit, limit)
 
 
 def test_a_pass_is_measured_with_its_padding() -> None:
     both = Choice(prompt=PROMPT, chosen=said("sky"), rejected=Candidate(index=1, text="the lazy dog"))
-    ((row,), _) = examples([both], SPEAKER)
+    (row,) = examples([both], SPEAKER).rows
     assert row.tokens == 2 * (len(row.prompt) + len(row.rejected))
     assert row.tokens_read == 2 * len(row.prompt) + len(row.chosen) + len(row.rejected)
+
+
+def test_answers_that_were_encoded_from_their_text_are_counted() -> None:
+    """Each once, in however many rows it stands, and not those that are learned from in no row."""
+    known = [said("sky", token_ids=ids_of("sky")), *(Candidate(index=k, text=text) for k, text in enumerate("abc", 1))]
+    odd = Candidate(index=4, text="sky", token_ids=(10**6,))
+    pairs = [(0, 1), (0, 2), (1, 2)]
+    rows = [Choice(prompt=PROMPT, chosen=known[one], rejected=known[other]) for one, other in pairs]
+    found = examples([*rows, Choice(prompt=PROMPT, chosen=known[3], rejected=odd)], SPEAKER)
+    assert (found.answers, found.encoded) == (3, 2)
+    assert len(found.rows) == 3
+    other = replace(PROMPT, id="q")
+    both = examples([rows[0], Choice(prompt=other, chosen=known[0])], SPEAKER)
+    assert (both.answers, both.encoded) == (3, 1)
 
 
 def test_where_nothing_is_left_it_says_why() -> None:

@@ -13,7 +13,7 @@ from bon.score.reward.encoding import as_text
 from bon.train.policy.choices import Choice
 from bon.types import Candidate, Prompt
 
-__all__ = ["Example", "Speaker", "examples"]
+__all__ = ["Example", "Examples", "Speaker", "examples"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,8 +85,21 @@ class Speaker:
         return int(own) if own in self.eos else min(self.eos)
 
 
-def examples(rows: Sequence[Choice], speaker: Speaker) -> tuple[Sequence[Example], Mapping[str, int]]:
-    """The rows as token ids, and why some are left out: nothing is ever cut.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examples:
+    """Rows as token ids, and what became of the others."""
+
+    rows: Sequence[Example]
+    answers: int
+    """Distinct draws in these rows."""
+    encoded: int
+    """Of them, those that carried no token ids: their texts were encoded, perhaps not as they were drawn."""
+    left_out: Mapping[str, int]
+    """Why -> how many rows."""
+
+
+def examples(rows: Sequence[Choice], speaker: Speaker) -> Examples:
+    """The rows as token ids; some may be left out, and nothing is ever cut.
 
     Raises UsageError where a model has no token that ends an answer, and where not a single row is left.
     """
@@ -103,11 +116,13 @@ def examples(rows: Sequence[Choice], speaker: Speaker) -> tuple[Sequence[Example
 
     found: list[Example] = []
     left_out: Counter[str] = Counter()
+    carried: dict[tuple[str, int], bool] = {}
     for row in rows:
         if row.prompt.id not in prompts:
             prompts[row.prompt.id] = speaker.prompt(row.prompt)
         prompt = prompts[row.prompt.id]
-        both = [said(row, candidate) for candidate in (row.chosen, row.rejected) if candidate is not None]
+        draws = [candidate for candidate in (row.chosen, row.rejected) if candidate is not None]
+        both = [said(row, candidate) for candidate in draws]
         ids = [each for each in both if not isinstance(each, str)]
         if len(ids) < len(both):
             left_out[f"a draw's row: {next(each for each in both if isinstance(each, str))}"] += 1
@@ -115,9 +130,11 @@ def examples(rows: Sequence[Choice], speaker: Speaker) -> tuple[Sequence[Example
             left_out[f"a prompt and its answer are longer than {speaker.limit} tokens"] += 1
         else:
             found.append(Example(prompt=prompt, chosen=ids[0], rejected=ids[1] if len(ids) > 1 else ()))
+            carried |= {(row.prompt.id, candidate.index): candidate.token_ids is not None for candidate in draws}
     if not found:
         told = "; ".join(f"{count}: {why}" for why, count in left_out.items())
         raise UsageError(
             f"not a row is left to learn from ({told}): draw with the reference itself, or shorter answers"
         )
-    return found, dict(left_out)
+    encoded = sum(not known for known in carried.values())
+    return Examples(rows=found, answers=len(carried), encoded=encoded, left_out=dict(left_out))
