@@ -30,7 +30,7 @@ from bon.train.policy.objectives import Aim
 from bon.train.policy.online import train_online
 from bon.train.policy.online_recipe import OnlineRecipe, OnlineTask
 from bon.train.recipe import Step
-from bon.types import Prompt, as_messages
+from bon.types import Candidate, Prompt, as_messages
 
 GOAL = 1.05
 PROMPTS, SAMPLES, STEPS = 64, 200, 4
@@ -61,9 +61,9 @@ def save_model(folder: Path) -> None:
     tokenizer.save_pretrained(folder)
 
 
-def reward(rows: Sequence[tuple[Prompt, Sequence[str]]]) -> list[list[float]]:
+def reward(rows: Sequence[tuple[Prompt, Sequence[Candidate]]]) -> list[list[float]]:
     """Something cheap and different for every text."""
-    return [[sum(map(ord, text)) % 997 / 997 for text in texts] for _, texts in rows]
+    return [[sum(map(ord, answer.text)) % 997 / 997 for answer in answers] for _, answers in rows]
 
 
 def seconds_of(train: Callable[[Callable[[Step], None]], object]) -> list[float]:

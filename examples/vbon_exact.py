@@ -94,8 +94,8 @@ def world(folder: Path, *, samples: int, seed: int) -> World:
 def online(world: World, aim: Aim, out: Path, *, size: Size, seed: int) -> None:
     """RLOO, whatever the aim, so that only the aim differs."""
 
-    def reward(asked: Sequence[tuple[Prompt, Sequence[str]]]) -> list[list[float | None]]:
-        return [[world.model.reward(text) for text in texts] for _, texts in asked]
+    def reward(asked: Sequence[tuple[Prompt, Sequence[Candidate]]]) -> list[list[float | None]]:
+        return [[world.model.reward(answer.text) for answer in answers] for _, answers in asked]
 
     task = OnlineTask(prompts=[PROMPT], aim=aim, reward=reward, samples={PROMPT.id: world.samples})
     recipe = OnlineRecipe(

@@ -31,7 +31,7 @@ from bon.store.prompts import read_prompts, write_prompts
 from bon.train.preferences import Pair, Preferences
 from bon.train.recipe import Recipe
 from bon.train.starting import Setup
-from bon.types import Prompt
+from bon.types import Candidate, Prompt
 
 __all__ = ["MAX_TOKENS", "OPENINGS", "Folder", "Size", "make"]
 
@@ -218,8 +218,9 @@ def _worth(folder: Folder, held: Sequence[Sentence]) -> Mapping[str, Any]:
     """How well both judges tell good from bad, and follow people's ratings, on sentences whose beginnings are asked."""
     told = Evaluator.load(folder.evaluator)
     empty = Prompt(id="worth", messages=({"role": "user", "content": ""},))
+    answers = [Candidate(index=place, text=one.text) for place, one in enumerate(held)]
     with bon.scorer(folder.reward) as scorer:
-        rewards = Rewards(scorer)([(empty, [one.text for one in held])])[0]
+        rewards = Rewards(scorer)([(empty, answers)])[0]
     good = np.array([one.positive for one in held])
     rated = np.array([one.rating is not None for one in held])
     ratings = np.array([one.rating or 0.0 for one in held])

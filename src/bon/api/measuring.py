@@ -23,7 +23,7 @@ from bon.store.pools import PoolFile, read_pools, write_pools
 from bon.store.runfile import Run, read_run, write_run
 from bon.train.policy.measures import Answers, Measuring, loaded, measured_draws
 from bon.train.policy.outcome import PolicyReport
-from bon.types import Candidate, Pool, Prompt, Score, Seconds, Usage
+from bon.types import Pool, Prompt, Score, Seconds
 
 __all__ = ["Hearing", "Studio", "Trial"]
 
@@ -161,15 +161,7 @@ def _pool(answers: Answers, name: str) -> Pool:
     return Pool(
         prompt=replace(answers.prompt, request={}),
         candidates=tuple(
-            Candidate(
-                index=place,
-                text=draw.text,
-                finish_reason="stop" if draw.ended else "length",
-                usage=Usage(completion_tokens=draw.tokens),
-                seconds=Seconds(total=each),
-                generator=name,
-            )
-            for place, draw in enumerate(answers.draws)
+            replace(draw.candidate, seconds=Seconds(total=each), generator=name) for draw in answers.draws
         ),
         scores=scores,
     )

@@ -1,8 +1,9 @@
-"""Rewards of texts by a scorer, for code that blocks: what trains and measures policies asks for them here."""
+"""Rewards of answers by a scorer, for code that blocks: what trains and measures policies asks for them here."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from bon.api import blocking
 from bon.api.bench import scored
@@ -15,11 +16,13 @@ __all__ = ["Rewards", "require_pointwise"]
 
 
 class Rewards:
-    """Gives texts their rewards, on the background loop, within the caps of a ledger.
+    """Gives answers their rewards, on the background loop, within the caps of a ledger.
 
-    Called with prompts, each with texts; gives a reward a text, None where the scorer has none. A prompt may be there
-    twice. Raises UsageError for a scorer whose scores depend on what else is in the pool, CapReached where the ledger
-    has no room, and ScoreError where of several texts not one has a reward: it would be so again.
+    Called with prompts, each with candidates; gives a reward a candidate, None where the scorer has none. A prompt may
+    be there twice. The scorer sees candidates as they are, but for their index, which is their place.
+
+    Raises UsageError for a scorer whose scores depend on what else is in the pool, CapReached where the ledger has no
+    room, and ScoreError where of several answers not one has a reward: it would be so again.
     """
 
     def __init__(self, scorer: Scorer, *, ledger: Ledger | None = None, concurrency: int = 8) -> None:
@@ -27,12 +30,12 @@ class Rewards:
         self.name = str(getattr(scorer, "name", "reward"))
         self._scorer, self._ledger, self._concurrency = scorer, ledger, concurrency
 
-    def __call__(self, asked: Sequence[tuple[Prompt, Sequence[str]]]) -> list[list[float | None]]:
+    def __call__(self, asked: Sequence[tuple[Prompt, Sequence[Candidate]]]) -> list[list[float | None]]:
         prompts = {prompt.id: prompt for prompt, _ in asked}
-        texts: dict[str, list[str]] = {id_: [] for id_ in prompts}
+        candidates: dict[str, list[Candidate]] = {id_: [] for id_ in prompts}
         for prompt, answers in asked:
-            texts[prompt.id] += answers
-        found = blocking.run(self._scored(_pool(prompts[id_], each) for id_, each in texts.items() if each))
+            candidates[prompt.id] += answers
+        found = blocking.run(self._scored(_pool(prompts[id_], each) for id_, each in candidates.items() if each))
         scores = [score for own in found.values() for score in own]
         if scores and all(score.value is None for score in scores):
             raise ScoreError(f"{self.name} has no reward for any of {len(scores)} answers: {scores[0].reason}")
@@ -56,5 +59,5 @@ def require_pointwise(scorer: Scorer) -> None:
         )
 
 
-def _pool(prompt: Prompt, texts: Sequence[str]) -> Pool:
-    return Pool(prompt=prompt, candidates=tuple(Candidate(index=place, text=text) for place, text in enumerate(texts)))
+def _pool(prompt: Prompt, candidates: Sequence[Candidate]) -> Pool:
+    return Pool(prompt=prompt, candidates=tuple(replace(each, index=place) for place, each in enumerate(candidates)))

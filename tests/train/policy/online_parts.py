@@ -48,7 +48,7 @@ def task(world: Enumerable, *texts: str, aim: Aim | None = None, size: int = 50,
         **{
             "prompts": prompts,
             "aim": aim or Aim(kind="eq5", n=4),
-            "reward": lambda rows: [[world.reward(text) for text in some] for _, some in rows],
+            "reward": lambda rows: [[world.reward(answer.text) for answer in some] for _, some in rows],
             "samples": samples,
             **more,
         }

@@ -15,7 +15,7 @@ from bon.train.policy.model import Policy, PolicySetup, load_policy
 from bon.train.policy.objectives import Aim
 from bon.train.policy.online_recipe import OnlineRecipe, OnlineTask
 from bon.train.policy.valued import network
-from bon.types import Prompt
+from bon.types import Candidate, Prompt
 
 torch = pytest.importorskip("torch")
 
@@ -65,7 +65,7 @@ def test_the_expected_gradient_of_rloo_is_that_of_the_objective(
     end = policy.tokenizer.eos_token_id
     answers = Answers(
         places=[place for place in range(len(groups)) for _ in range(draws)],
-        texts=texts,
+        candidates=[Candidate(index=place, text=text) for place, text in enumerate(texts)],
         prompts=[[end]] * len(texts),
         responses=[["ab".index(letter) for letter in text] + [end] * (len(text) < 2) for text in texts],
     )

@@ -15,7 +15,7 @@ from bon.train.policy.model import PolicySetup
 from bon.train.policy.objectives import Aim
 from bon.train.policy.online import train_online
 from bon.train.policy.online_recipe import OnlineRecipe, OnlineTask
-from bon.types import Prompt
+from bon.types import Candidate, Prompt
 
 pytest.importorskip("torch")
 
@@ -40,8 +40,8 @@ def known(world: Enumerable) -> exact.Reference:
 def trained(world: Enumerable, known: exact.Reference, aim: Aim, out: Path, **settings: object) -> exact.Reference:
     """The distribution that a training ends with."""
 
-    def reward(asked: Sequence[tuple[Prompt, Sequence[str]]]) -> list[list[float | None]]:
-        return [[world.reward(text) for text in texts] for _, texts in asked]
+    def reward(asked: Sequence[tuple[Prompt, Sequence[Candidate]]]) -> list[list[float | None]]:
+        return [[world.reward(answer.text) for answer in answers] for _, answers in asked]
 
     samples = exact.draw_samples(known, SAMPLES, np.random.default_rng(0))
     task = OnlineTask(prompts=[PROMPT], aim=aim, reward=reward, samples={PROMPT.id: samples})

@@ -47,9 +47,11 @@ def test_kl_and_log_probs_are_those_of_the_enumerated_models(models: tuple[Enume
         assert kls.mean() == pytest.approx(exact, abs=4 * kls.std() / np.sqrt(kls.size))
         known = dict(zip(policy.strings, log_p.tolist(), strict=True))
         for draw in found.draws[:50]:
-            assert draw.log_prob == pytest.approx(known[draw.text], abs=1e-4)
-            assert draw.ended == (len(draw.text) < 4)
-            assert draw.tokens == min(4, len(draw.text) + 1)  # the end token is one, where it was drawn
+            assert draw.log_prob == pytest.approx(known[draw.candidate.text], abs=1e-4)
+            said, usage = draw.candidate, draw.candidate.usage
+            assert said.finish_reason == ("stop" if len(said.text) < 4 else "length")
+            assert usage is not None
+            assert usage.completion_tokens == min(4, len(said.text) + 1)  # the end token is one, where it was drawn
 
 
 def test_a_policy_is_at_no_distance_from_itself(models: tuple[Enumerable, Enumerable]) -> None:
@@ -64,9 +66,9 @@ def test_the_same_seed_gives_the_same_draws_however_they_are_cut_into_passes(
     whole = drawn(models, Measuring(max_tokens=4, draws=3), *prompts)
     cut = drawn(models, Measuring(max_tokens=4, draws=3, tokens=16), *prompts)
     other = drawn(models, Measuring(max_tokens=4, draws=3, seed=1), *prompts)
-    texts = [[draw.text for draw in found.draws] for found in whole]
-    assert [[draw.text for draw in found.draws] for found in cut] == texts
-    assert [[draw.text for draw in found.draws] for found in other] != texts
+    texts = [[draw.candidate.text for draw in found.draws] for found in whole]
+    assert [[draw.candidate.text for draw in found.draws] for found in cut] == texts
+    assert [[draw.candidate.text for draw in found.draws] for found in other] != texts
     assert [found.prompt.id for found in whole] == prompts
 
 

@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 from online_parts import asked, folder_bytes, probabilities, recipe, task
 
+import bon
+from bon.api.rewards import Rewards
 from bon.errors import ScoreError, UsageError
 from bon.models.transformers import load_language_model
 from bon.testing.checkpoints import save_tiny_model
@@ -30,8 +32,11 @@ from bon.train.policy.online_recipe import OnlineRecipe, OnlineTask
 from bon.train.policy.report import read_run
 from bon.train.recipe import Step
 from bon.train.saving import TRAINING
+from bon.types import Candidate, Prompt
 
 torch = pytest.importorskip("torch")
+
+SAID = [Candidate(index=place, text=text) for place, text in enumerate("xy")]
 
 
 @pytest.fixture(scope="module")
@@ -195,7 +200,7 @@ def handmade(values: Any = None) -> tuple[Answers, Scored]:
         divergences=torch.ones_like(log_probs).where(mask, 0.0),
         live=None,
     )
-    return Answers(places=[0, 0], texts=["x", "y"], prompts=[[1], [1]], responses=[[1, 2, 3], [4]]), scored
+    return Answers(places=[0, 0], candidates=SAID, prompts=[[1], [1]], responses=[[1, 2, 3], [4]]), scored
 
 
 def test_ppo_has_k1_token_by_token_and_the_reward_at_the_last_one(world: Enumerable) -> None:
@@ -264,7 +269,9 @@ def test_an_answer_without_a_reward_is_left_out_and_counted(world: Enumerable, t
 @pytest.mark.parametrize("algorithm", ["rloo", "ppo"])
 def test_missing_rewards_are_in_the_report(world: Enumerable, tmp_path: Path, algorithm: Any) -> None:
     def reward(rows: Any) -> Any:
-        return [[None if len(text) == 3 else world.reward(text) for text in texts] for _, texts in rows]
+        return [
+            [None if len(answer.text) == 3 else world.reward(answer.text) for answer in answers] for _, answers in rows
+        ]
 
     report = train_online(
         task(world, reward=reward), tmp_path, setup=setup_of(world), recipe=recipe(world, algorithm=algorithm)
@@ -274,12 +281,26 @@ def test_missing_rewards_are_in_the_report(world: Enumerable, tmp_path: Path, al
     assert found[0]["missing"] > 0
 
 
+def test_a_rollout_is_rewarded_as_the_same_draw_of_a_pool_is(world: Enumerable, tmp_path: Path) -> None:
+    """A scorer that takes 10 off what was cut off takes it off rollouts too: else being cut off would pay."""
+
+    @bon.pointwise
+    def whole(prompt: Prompt, candidate: Candidate) -> float:
+        return world.reward(candidate.text) - 10 * (candidate.finish_reason == "length")
+
+    run = run_of(world, task(world, "", "a", reward=Rewards(whole)), recipe(world), tmp_path)
+    answers, rollouts = run._drawn()
+    assert {rollout.ended for rollout in rollouts} == {True, False}
+    expected = [world.reward(each.text) - 10 * (not each.ended) for each in rollouts]
+    assert rewards_of(run.task, answers) == pytest.approx(expected)
+
+
 def test_rewards_are_asked_for_once_a_step_for_all_answers(world: Enumerable, tmp_path: Path) -> None:
     calls: list[dict[str, int]] = []
 
     def reward(rows: Any) -> Any:
-        calls.append({prompt.id: len(texts) for prompt, texts in rows})
-        return [[world.reward(text) for text in texts] for _, texts in rows]
+        calls.append({prompt.id: len(answers) for prompt, answers in rows})
+        return [[world.reward(answer.text) for answer in answers] for _, answers in rows]
 
     chosen = task(world, "", "a", "bb", "aba", reward=reward)
     train_online(chosen, tmp_path, setup=setup_of(world), recipe=recipe(world, draws=8))
@@ -338,9 +359,9 @@ def test_what_cannot_be_learned_from_is_refused(world: Enumerable, tmp_path: Pat
         train_online(chosen, tmp_path, setup=setup_of(world), recipe=recipe(world))
 
     with pytest.raises(ScoreError, match="none of the 16 answers"):
-        train(task(world, reward=lambda rows: [[None] * len(texts) for _, texts in rows]))
+        train(task(world, reward=lambda rows: [[None] * len(answers) for _, answers in rows]))
     with pytest.raises(UsageError, match="is nan"):
-        train(task(world, reward=lambda rows: [[float("nan")] * len(texts) for _, texts in rows]))
+        train(task(world, reward=lambda rows: [[float("nan")] * len(answers) for _, answers in rows]))
     with pytest.raises(UsageError, match="one an answer"):
         train(task(world, reward=lambda rows: [[0.0] for _ in rows]))
     with pytest.raises(UsageError, match="no rewards of reference samples"):

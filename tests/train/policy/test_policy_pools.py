@@ -126,7 +126,8 @@ def test_rewards_are_asked_for_again() -> None:
 
     def scorer(rows: Any, shift: float = 0.0) -> list[list[float | None]]:
         return [
-            [value + shift for text in texts if (value := known[prompt.id, text]) is not None] for prompt, texts in rows
+            [value + shift for one in answers if (value := known[prompt.id, one.text]) is not None]
+            for prompt, answers in rows
         ]
 
     assert "2 samples were scored again" in require_rewards(pools, "rm", scorer)
@@ -135,6 +136,95 @@ def test_rewards_are_asked_for_again() -> None:
         require_rewards(pools, "rm", lambda rows: scorer(rows, 0.5))
     with pytest.raises(UsageError, match="a reward of None"):
         require_rewards(pools, "rm", lambda rows: [[None] for _ in rows])
+
+
+def mixed(rule: Any, *, sizes: Sequence[int] = (3, 3, 3, 3, 3, 3)) -> list[Pool]:
+    """Pools of which the last draws of the last ones were cut off, scored by a rule."""
+    found = []
+    for place, size in enumerate(sizes):
+        known = pool(f"p{place}", [0.0] * size)
+        cut = place >= len(sizes) - 2
+        said = tuple(
+            replace(one, finish_reason="length" if cut and one.index == size - 1 else "stop")
+            for one in known.candidates
+        )
+        scores = tuple(Score(value=rule(one)) for one in said)
+        found.append(replace(known, candidates=said, scores={"rm": scores}))
+    return found
+
+
+def asking(rule: Any, seen: list[Candidate] | None = None) -> Any:
+    """A reward by a rule, which notes what it was shown."""
+
+    def reward(rows: Any) -> list[list[float]]:
+        if seen is not None:
+            seen.extend(one for _, answers in rows for one in answers)
+        return [[rule(one) for one in answers] for _, answers in rows]
+
+    return reward
+
+
+def plain(candidate: Candidate) -> float:
+    return float(candidate.index)
+
+
+def whole(candidate: Candidate) -> float:
+    """Ten off for what was cut off."""
+    return candidate.index - 10.0 * (not candidate.complete)
+
+
+def test_samples_that_were_cut_off_are_asked_for_again_too() -> None:
+    seen: list[Candidate] = []
+    note = require_rewards(mixed(whole), "rm", asking(whole, seen))
+    assert [one.complete for one in seen] == [True, True, False, False]
+    assert note.startswith("4 samples were scored again, 2 of them cut off: they differ by 0 ")
+    with pytest.raises(UsageError, match=r"sample 2 of 'p4', which was cut off, a reward of -8\.0 .* say 2\.0"):
+        require_rewards(mixed(plain), "rm", asking(whole))  # the pools were scored as if all had ended
+    with pytest.raises(UsageError, match=r"sample 2 of 'p4', which was cut off, a reward of 2\.0 .* say -8\.0"):
+        require_rewards(mixed(whole), "rm", asking(plain))
+
+
+def test_where_one_kind_of_sample_lacks_more_of_the_other_are_asked_for() -> None:
+    def ends(pools: Sequence[Pool]) -> list[bool]:
+        seen: list[Candidate] = []
+        require_rewards(pools, "rm", asking(plain, seen))
+        return [one.complete for one in seen]
+
+    assert ends(mixed(plain)[:4]) == [True] * 4
+    assert ends(mixed(plain, sizes=(1, 1))) == [False] * 2
+    assert ends(mixed(plain, sizes=(2, 1, 1))) == [True, False, False]
+    unscored = [each.with_scores("rm", [Score.missing("it failed")] * 3) for each in mixed(plain)[:1]]
+    assert ends([*unscored, *mixed(plain)[1:3]]) == [True] * 2  # and none whose reward is not known
+
+
+def test_what_rollouts_do_not_have_is_not_shown_when_rewards_are_asked_for_again() -> None:
+    """Pools that were scored by it are refused, and what rollouts do have is shown as it was."""
+    thought = [
+        replace(
+            each,
+            candidates=tuple(replace(one, reasoning="hm", usage=Usage(completion_tokens=7)) for one in each.candidates),
+        )
+        for each in mixed(plain)
+    ]
+    seen: list[Candidate] = []
+    require_rewards(thought, "rm", asking(plain, seen))
+    assert {(one.reasoning, one.usage) for one in seen} == {("hm", Usage(completion_tokens=7))}
+    for more in ({"answer": "4"}, {"logprobs": Logprobs(tokens=(-1.0,))}, {"token_ids": (1, 2)}):
+        (name,) = more
+
+        def rule(candidate: Candidate, name: str = name) -> float:
+            return candidate.index + 5.0 * (getattr(candidate, name) is not None)
+
+        pools = [
+            replace(
+                each,
+                candidates=tuple(replace(one, **more) for one in each.candidates),  # type: ignore[arg-type]
+                scores={"rm": tuple(Score(value=one.index + 5.0) for one in each.candidates)},
+            )
+            for each in mixed(plain)
+        ]
+        with pytest.raises(UsageError, match="something that draws in training do not have"):
+            require_rewards(pools, "rm", asking(rule))
 
 
 @pytest.fixture(scope="module")

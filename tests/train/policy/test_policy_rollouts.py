@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ from online_parts import one_by_one, probabilities
 
 from bon.errors import ModelError, UsageError
 from bon.generate.decoding import Answer, Plan, decode
+from bon.generate.hf import HFGenerator
 from bon.generate.sampling import Sampling
 from bon.models.transformers import load_language_model
 from bon.testing.checkpoints import save_tiny_model
 from bon.testing.enumerable import save_enumerable
 from bon.train.policy.rollouts import Decoding, roll_out
+from bon.types import Candidate, Seconds
 
 torch = pytest.importorskip("torch")
 
@@ -115,21 +118,56 @@ def test_they_follow_from_the_generator(llama: Any) -> None:
     assert drawn(llama, [[5, 6]], draws=4) != drawn(llama, [[5, 6]], draws=4, seed=1)
 
 
-def test_a_block_of_reasoning_is_no_text(llama: Any) -> None:
-    class Speaking:
-        """Says a thought and an answer, whatever the tokens are."""
+class Speaking:
+    """Says the same of a prompt, which is one token, and of an answer, whatever the tokens are."""
 
-        def decode(self, ids: Any, **_: Any) -> str:
-            return "<think>hm</think>\n yes" if len(ids) > 1 else "prompt"
+    def __init__(self, prompt: str, answer: str) -> None:
+        self.prompt, self.answer = prompt, answer
 
-    found = roll_out(
+    def decode(self, ids: Any, **_: Any) -> str:
+        return self.answer if len(ids) > 1 else self.prompt
+
+
+@pytest.mark.parametrize("ended", [True, False])
+@pytest.mark.parametrize(
+    ("prompt", "answer", "said"),
+    [
+        ("ask", "yes", ("yes", None, True)),
+        ("ask", "<think>hm</think>\n yes", ("yes", "hm", True)),
+        ("ask <think>\n", "hm</think>yes", ("yes", "hm", True)),
+        ("ask", "<think>hm", ("", "hm", False)),
+        ("ask <think>\n", "hm", ("", "hm", False)),
+    ],
+)
+def test_a_rollout_is_the_candidate_that_hf_makes_of_such_a_draw(
+    llama: Any, prompt: str, answer: str, said: Any, *, ended: bool
+) -> None:
+    (rollout,) = roll_out(
         llama.model,
-        Speaking(),
+        Speaking(prompt, answer),
         [[5]],
-        Decoding(max_tokens=3, eos=frozenset()),
+        Decoding(max_tokens=2, eos=frozenset()),
         torch.Generator().manual_seed(0),
     )
-    assert [rollout.text for rollout in found] == ["yes"]
+    if ended:  # the model does not say how, so its second token is made the one that ends an answer
+        (rollout,) = roll_out(
+            llama.model,
+            Speaking(prompt, answer),
+            [[5]],
+            Decoding(max_tokens=2, eos=frozenset(rollout.ids[1:])),
+            torch.Generator().manual_seed(0),
+        )
+    text, reasoning, closed = said
+    found = rollout.candidate(3)
+    finish = "stop" if ended and closed else "length"
+    assert (found.index, found.text, found.reasoning, found.finish_reason) == (3, text, reasoning, finish)
+    assert rollout.ended == ended
+    reason = "stop" if ended else "length"
+    drawn = Answer(index=3, seed=0, ids=list(rollout.ids), text=answer, finish_reason=reason)
+    plan = Plan(prompt=(5,), max_tokens=2, sampling=Sampling(), thinking=prompt.rstrip().endswith("<think>"))
+    other = HFGenerator(llama)._draw(drawn, plan, Seconds(total=1.0), reads=True)
+    assert isinstance(other, Candidate)
+    assert found == replace(other, seed=None, seconds=None, generator="", logprobs=None)
 
 
 def test_what_cannot_be_drawn_is_refused(tmp_path: Path, llama: Any) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -18,6 +18,8 @@ from bon.types import Candidate, Pool
 
 __all__ = ["require_log_probs", "require_rewards"]
 
+T = TypeVar("T")
+
 _REWARDS = 0.02
 """Standard deviations of the samples' rewards that a reward may differ by when it is asked for again: rounding."""
 _NATS = 0.05
@@ -25,29 +27,32 @@ _NATS = 0.05
 
 
 def require_rewards(pools: Sequence[Pool], by: str, reward: Reward, *, few: int = 4) -> str:
-    """Ask for the rewards of `few` samples again; a note that says how far they agree.
+    """Ask for the rewards of `few` samples again, ended and cut off ones; a note that says how far they agree.
 
     Raises UsageError where one differs by more than rounding: the pools were scored by another model, in another
-    precision, or on other texts than rollouts will be.
+    precision, or by what rollouts do not have.
     """
-    chosen = _spread(pools, few)
     values = np.array([value for pool in pools for value in pool.values(by) if value is not None])
     spread = float(values.std()) or 1.0
-    again = reward([(pool.prompt, [candidate.text]) for pool, candidate in chosen])
+    chosen = _both_ends(pools, by, few)
+    again = reward([(pool.prompt, [_as_rolled(candidate)]) for pool, candidate, _ in chosen])
     worst = 0.0
-    for (pool, candidate), (now,) in zip(chosen, again, strict=True):
-        was = pool.values(by)[pool.candidates.index(candidate)]
-        if was is None:
-            continue
+    for (pool, candidate, was), (now,) in zip(chosen, again, strict=True):
         gap = math.inf if now is None else abs(now - was) / spread
         if gap > _REWARDS:
+            cut = "" if candidate.complete else ", which was cut off,"
             raise UsageError(
-                f"the scorer gives sample {candidate.index} of {pool.prompt.id!r} a reward of {now!r} where the pools "
-                f"say {was!r}: they were scored by another scorer, in another precision, or on other texts; score them "
-                "again (bon score POOLS --scorer SPEC) with the one that is trained towards"
+                f"the scorer gives sample {candidate.index} of {pool.prompt.id!r}{cut} a reward of {now!r} where the "
+                f"pools say {was!r}: they were scored by another scorer, in another precision, or by something that "
+                "draws in training do not have (an extracted answer, log-probabilities, token ids); score them again "
+                "with the one that is trained towards (bon score POOLS --scorer SPEC), or sample them without that"
             )
         worst = max(worst, gap)
-    return f"{len(chosen)} samples were scored again: they differ by {worst:.2g} standard deviations at the most"
+    cut_off = sum(not candidate.complete for _, candidate, _ in chosen)
+    return (
+        f"{len(chosen)} samples were scored again, {cut_off} of them cut off: they differ by {worst:.2g} standard "
+        "deviations at the most"
+    )
 
 
 def require_log_probs(policy: Policy, pools: Sequence[Pool], *, few: int = 4) -> str:
@@ -83,11 +88,42 @@ def require_log_probs(policy: Policy, pools: Sequence[Pool], *, few: int = 4) ->
     return f"the log-probabilities of {len(known)} samples are the reference's, within {worst:.2g} nats a token"
 
 
+def _both_ends(pools: Sequence[Pool], by: str, count: int) -> list[tuple[Pool, Candidate, float]]:
+    """Samples with their rewards: half of `count` ended, half were cut off; where one kind lacks, more of the other."""
+    ended, cut = ([*_firsts(pools, by, complete=complete)] for complete in (True, False))
+    of_cut = min(len(cut), max(count // 2, count - len(ended)))
+    return [*_evenly(ended, count - of_cut), *_evenly(cut, of_cut)]
+
+
+def _firsts(pools: Sequence[Pool], by: str, *, complete: bool) -> Iterator[tuple[Pool, Candidate, float]]:
+    """The first sample of each pool that has a reward, among those that ended or those that did not."""
+    for pool in pools:
+        for candidate, value in zip(pool.candidates, pool.values(by), strict=True):
+            if value is not None and candidate.complete == complete:
+                yield pool, candidate, value
+                break
+
+
+def _as_rolled(candidate: Candidate) -> Candidate:
+    """A sample with what a rollout has (`Rollout.candidate`), and with nothing else that a scorer could go by."""
+    return Candidate(
+        index=candidate.index,
+        text=candidate.text,
+        reasoning=candidate.reasoning,
+        finish_reason=candidate.finish_reason,
+        usage=candidate.usage,
+    )
+
+
 def _spread(pools: Sequence[Pool], count: int) -> list[tuple[Pool, Candidate]]:
     """A sample each of pools that lie evenly over all of them."""
-    some = [pool for pool in pools if pool.candidates]
+    return _evenly([(pool, pool.candidates[0]) for pool in pools if pool.candidates], count)
+
+
+def _evenly(some: Sequence[T], count: int) -> list[T]:
+    """At most `count` of these, which lie evenly over all of them."""
     places = sorted({round(place) for place in np.linspace(0, len(some) - 1, min(count, len(some)))}) if some else []
-    return [(some[place], some[place].candidates[0]) for place in places]
+    return [some[place] for place in places]
 
 
 def _tokens(speaker: Speaker, candidate: Candidate) -> Sequence[int] | None:

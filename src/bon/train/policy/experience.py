@@ -16,6 +16,7 @@ from bon.train.policy.advantages import gae, rloo, whiten
 from bon.train.policy.logprobs import collate, log_probs_of, sequence_log_probs, spreads
 from bon.train.policy.model import Policy
 from bon.train.policy.online_recipe import OnlineRecipe, OnlineTask
+from bon.types import Candidate
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,7 +52,8 @@ class Answers:
 
     places: Sequence[int]
     """Shape `(B,)`: which of the task's prompts each is to."""
-    texts: Sequence[str] = field(repr=False)
+    candidates: Sequence[Candidate] = field(repr=False)
+    """What they are to who rewards them."""
     prompts: Sequence[Sequence[int]] = field(repr=False)
     """The token ids of the prompts."""
     responses: Sequence[Sequence[int]] = field(repr=False)
@@ -82,7 +84,7 @@ def rewards_of(task: OnlineTask, answers: Answers) -> list[float | None]:
     by_prompt: dict[int, list[int]] = {}
     for row, place in enumerate(answers.places):
         by_prompt.setdefault(place, []).append(row)
-    asked = [(task.prompts[place], [answers.texts[row] for row in rows]) for place, rows in by_prompt.items()]
+    asked = [(task.prompts[place], [answers.candidates[row] for row in rows]) for place, rows in by_prompt.items()]
     answered = list(task.reward(asked))
     if [len(values) for values in answered] != [len(rows) for rows in by_prompt.values()]:
         raise UsageError("the reward gives other numbers of values than it was given answers: one an answer is wanted")

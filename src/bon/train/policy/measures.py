@@ -14,7 +14,7 @@ from bon.models.transformers import LanguageModel, load_language_model
 from bon.train.order import passes, seed_of
 from bon.train.policy.logprobs import full_kl
 from bon.train.policy.rollouts import Decoding, Rollout, roll_out
-from bon.types import Prompt
+from bon.types import Candidate, Prompt
 
 __all__ = ["Answer", "Answers", "Measuring", "loaded", "measured_draws"]
 
@@ -42,10 +42,8 @@ class Measuring:
 class Answer:
     """One draw, and what the models said of it."""
 
-    text: str
-    tokens: int
-    """The one that ended it included."""
-    ended: bool
+    candidate: Candidate
+    """As scorers are given it."""
     log_prob: float
     """Of the whole answer under the model that drew it, in nats, as it was drawn: temperature included."""
     kl: float | None = None
@@ -112,7 +110,14 @@ def measured_draws(
         kls = _kls(drawn, policy, reference, measuring)
         for place in range(len(part)):
             own = [row for row, each in enumerate(drawn) if each.prompt == place]
-            answers = tuple(_answer(drawn[row], None if kls is None else kls[row]) for row in own)
+            answers = tuple(
+                Answer(
+                    candidate=drawn[row].candidate(index),
+                    log_prob=sum(drawn[row].log_probs),
+                    kl=None if kls is None else kls[row],
+                )
+                for index, row in enumerate(own)
+            )
             yield Answers(prompt=prompts[begin + place], draws=answers, seconds=spent)
         if progress is not None:
             progress(min(begin + _TURN, len(prompts)), len(prompts))
@@ -126,16 +131,6 @@ def _encoded(prompt: Prompt, policy: LanguageModel, measuring: Measuring) -> lis
             f"than the {policy.context} that {policy.name!r} reads: shorten it, or give a smaller max_tokens"
         )
     return ids
-
-
-def _answer(rollout: Rollout, kl: float | None) -> Answer:
-    return Answer(
-        text=rollout.text,
-        tokens=len(rollout.ids),
-        ended=rollout.ended,
-        log_prob=sum(rollout.log_probs),
-        kl=kl,
-    )
 
 
 def _kls(

@@ -227,7 +227,7 @@ class _Run:
         end = (min(self.policy.eos),) if self.task.aim.mode == "authors" and self.policy.eos else ()
         return Answers(
             places=[asked[rollout.prompt] for rollout in rollouts],
-            texts=[rollout.text for rollout in rollouts],
+            candidates=[rollout.candidate(row % recipe.draws) for row, rollout in enumerate(rollouts)],
             prompts=[rollout.prompt_ids for rollout in rollouts],
             responses=[rollout.ids if rollout.ended else (*rollout.ids, *end) for rollout in rollouts],
         ), rollouts

@@ -11,12 +11,15 @@ from bon.errors import UsageError
 from bon.stats.subsets import Floats
 from bon.train.policy.objectives import Aim
 from bon.train.policy.outcome import Cost
-from bon.types import Prompt
+from bon.types import Candidate, Prompt
 
 __all__ = ["OnlineRecipe", "OnlineTask", "Reward"]
 
-Reward: TypeAlias = "Callable[[Sequence[tuple[Prompt, Sequence[str]]]], Sequence[Sequence[float | None]]]"
-"""Prompts, each with the texts of its answers -> a reward a text; None where there is none. Called once a step."""
+Reward: TypeAlias = "Callable[[Sequence[tuple[Prompt, Sequence[Candidate]]]], Sequence[Sequence[float | None]]]"
+"""Prompts, each with its answers -> a reward an answer; None where there is none. Called once a step.
+
+Answers are candidates as `hf:` makes them, so that a reward may look at more than their text: at `reasoning`, at
+`usage`, and at `finish_reason`, which is "length" where one was cut."""
 
 
 _RANGES: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (

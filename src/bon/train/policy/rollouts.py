@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bon.errors import ModelError, UsageError
-from bon.generate.reasoning import split_reasoning
+from bon.generate.reasoning import Split, split_reasoning
 from bon.generate.sampling import Sampling, next_tokens
 from bon.train.order import passes
 from bon.train.policy.logprobs import takes_positions
+from bon.types import Candidate, Usage
 
 if TYPE_CHECKING:
     import torch
@@ -50,10 +51,27 @@ class Rollout:
     """The tokens drawn, the one that ended it included where one did."""
     text: str
     """As `hf:` reads them: without special tokens, and without a leading block of reasoning."""
+    reasoning: str | None
+    """That block, where there is one."""
+    finish_reason: str
+    """As `hf:` says it: "stop", or "length" where it was cut, or its reasoning was never closed."""
     ended: bool
-    """Whether it came to its own end; otherwise it was cut at `max_tokens`, and has no end token."""
+    """Whether its last token ends an answer; otherwise it was cut at `max_tokens`, and has no end token."""
     log_probs: tuple[float, ...]
     """Shape `(len(ids),)`: of each token as it was drawn, temperature included."""
+
+    def candidate(self, index: int) -> Candidate:
+        """It as what scorers are given, the same that `hf:` makes of such a draw: F is a rank among those.
+
+        It has no log-probabilities: a candidate's are those at temperature 1.
+        """
+        return Candidate(
+            index=index,
+            text=self.text,
+            reasoning=self.reasoning,
+            finish_reason=self.finish_reason,
+            usage=Usage(prompt_tokens=len(self.prompt_ids), completion_tokens=len(self.ids)),
+        )
 
 
 def roll_out(
@@ -86,17 +104,21 @@ def roll_out(
         ids.update(zip(cut, drawn, strict=True))
         log_probs.update(zip(cut, said, strict=True))
     opened = [_thinking(tokenizer, prompt) for prompt in prompts]
-    return [
-        Rollout(
+    found = []
+    for row, place in enumerate(rows):
+        split, ended = _split(tokenizer, ids[row], opened=opened[place]), ids[row][-1] in decoding.eos
+        rollout = Rollout(
             prompt=place,
             prompt_ids=tuple(prompts[place]),
             ids=tuple(ids[row]),
-            text=_text(tokenizer, ids[row], opened=opened[place]),
-            ended=ids[row][-1] in decoding.eos,
+            text=split.text,
+            reasoning=split.reasoning or None,
+            finish_reason="stop" if ended and split.closed else "length",
+            ended=ended,
             log_probs=tuple(log_probs[row]),
         )
-        for row, place in enumerate(rows)
-    ]
+        found.append(rollout)
+    return found
 
 
 def _draw(
@@ -197,6 +219,6 @@ def _thinking(tokenizer: Any, prompt: Sequence[int]) -> bool:
     return bool(tokenizer.decode(list(prompt[-_TAIL:])).rstrip().endswith(_THINK))
 
 
-def _text(tokenizer: Any, ids: Sequence[int], *, opened: bool) -> str:
+def _split(tokenizer: Any, ids: Sequence[int], *, opened: bool) -> Split:
     whole = tokenizer.decode(list(ids), skip_special_tokens=True)
-    return split_reasoning(_THINK + whole if opened else whole).text
+    return split_reasoning(_THINK + whole if opened else whole)
