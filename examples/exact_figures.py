@@ -22,8 +22,11 @@ def gap(row: Mapping[str, Any], gain: str, best: Rows) -> float:
     return float(np.interp(row["kl"], [point["kl"] for point in best], [point[gain] for point in best])) - row[gain]
 
 
-def shares(rows: Rows) -> dict[str, dict[str, tuple[float, float, float]]]:
-    """Of each gain, each method's share of the Pareto front of all runs, with a 95 % interval over runs."""
+def shares(rows: Rows) -> dict[str, dict[str, tuple[float, float | None, float | None]]]:
+    """Of each gain, each method's share of the Pareto front of all runs, with a 95 % interval over runs.
+
+    The interval has no ends where a method has one run.
+    """
     methods, rng = [row["method"] for row in rows], np.random.default_rng(0)
     distance = [[row["kl"]] for row in rows]
     found = {}
@@ -54,7 +57,8 @@ def table(rows: Rows, curves: Curves) -> str:
     lines.append("")
     for gain, parts in shares(rows).items():
         told = ", ".join(
-            f"{name} {100 * one:.0f} % ({100 * low:.0f} to {100 * high:.0f})"
+            f"{name} {100 * one:.0f} % "
+            + ("(one run)" if low is None or high is None else f"({100 * low:.0f} to {100 * high:.0f})")
             for name, (one, low, high) in parts.items()
         )
         lines.append(f"Share of the Pareto front, {GAINS[gain].lower()}: {told}.")

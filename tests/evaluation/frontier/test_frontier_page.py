@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from bon.evaluation.frontier.chart_rows import curve_rows, heat_rows, law_rows, run_rows, series_rows
+from bon.evaluation.frontier.charts import charts_of
 from bon.evaluation.frontier.measured import Frontier, Measured, Reference
 from bon.evaluation.frontier.page import frontier_page
 from bon.evaluation.frontier.summary import summarise
@@ -115,6 +116,27 @@ def test_the_page_is_complete_without_a_script() -> None:
         assert said in text
     assert "(Beirami et al. 2024)" in text
     assert re.search(r"best of 48</th><td>48</td><td>576</td><td>480</td>", text)
+
+
+def test_a_page_of_one_prompt_has_no_intervals_and_says_why() -> None:
+    found = frontier(temperatures=(0.5, 1.0))
+    bare = {"low": None, "high": None, "why": "one prompt"}
+    rows = [
+        replace(row, **{name: replace(getattr(row, name), **bare) for name in ("kl", "win", "reward")})
+        for row in found.runs
+    ]
+    best = [
+        replace(row, **{name: replace(getattr(row, name), **bare) for name in ("kl", "win", "reward")})
+        for row in found.best
+    ]
+    one = replace(found, prompts=1, runs=rows, best=best)
+    text = frontier_page(one, title="Frontier")
+    assert "[one prompt]" in text
+    assert "of the one prompt, and has no interval" in text
+    charts = {chart.id: chart for chart in charts_of(one)}
+    for id_, whole in {chart.id: chart for chart in charts_of(found)}.items():
+        assert "_low" in str(whole.spec) or "'low'" in str(whole.spec)
+        assert "low" not in str(charts[id_].spec["layer"]).replace("below", "")
 
 
 def test_best_of_n_is_never_shown_at_its_bound_as_if_measured() -> None:

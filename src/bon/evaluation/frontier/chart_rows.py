@@ -83,8 +83,7 @@ def heat_rows(found: Frontier, gain: str) -> list[dict[str, Any]]:
             "series": f"{named(method)} {setting}",
             "temperature": temperature,
             "value": sum(_amount(run, gain).value for run in runs) / len(runs),
-            "low": min(_amount(run, gain).low for run in runs),
-            "high": max(_amount(run, gain).high for run in runs),
+            **_outermost([_amount(run, gain) for run in runs]),
         }
         for (method, setting, temperature), runs in groups.items()
     ]
@@ -95,4 +94,14 @@ def _amount(run: RunRow, gain: str) -> Amount:
 
 
 def _ends(name: str, amount: Amount) -> dict[str, float]:
-    return {name: amount.value, f"{name}_low": amount.low, f"{name}_high": amount.high}
+    """The value, and the ends of its interval where there is one: a chart would take a null for 0."""
+    ends = {f"{name}_low": amount.low, f"{name}_high": amount.high}
+    return {name: amount.value, **{end: value for end, value in ends.items() if value is not None}}
+
+
+def _outermost(amounts: Sequence[Amount]) -> dict[str, float]:
+    """The lowest and the highest end of all intervals; nothing where one has none."""
+    low, high = (
+        [end for end in ends if end is not None] for ends in zip(*((a.low, a.high) for a in amounts), strict=True)
+    )
+    return {"low": min(low), "high": max(high)} if len(low) == len(high) == len(amounts) else {}

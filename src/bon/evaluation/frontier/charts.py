@@ -22,8 +22,8 @@ _TITLES = {"win": "Win rate against distance", "reward": "Reward against distanc
 _WORDS = {
     "win": (
         "A point is a run: how often one of its answers beats a sample of the reference (half for ties), and how far "
-        "it moved; a filled one is on the front of all runs. Bars are 95 % intervals over prompts. Dashed is the law "
-        "of best-of-N where nothing ties and nothing is likely: log N - (N-1)/N and N/(N+1)."
+        "it moved; a filled one is on the front of all runs. Bars, if any, are 95 % intervals over prompts. Dashed is "
+        "the law of best-of-N where nothing ties and nothing is likely: log N - (N-1)/N and N/(N+1)."
     ),
     "reward": (
         "The same for the mean reward. Dashed is the measured reward of best-of-N at the distance it has at most: "
@@ -73,9 +73,10 @@ def _frontier(alt: Any, found: Frontier, gain: str, unit: str, colour: Any) -> A
         .mark_line(strokeDash=[5, 4], color=_GREY, strokeWidth=1.5)
         .encode(x=x, y=y, order="n:Q", tooltip=["n:Q", *_figures(alt, "kl", "value")])
     )
+    spread = _spread(alt) if found.prompts > 1 else []  # one prompt has no intervals
     curve = _chart(alt, curve_rows(found.best, gain))
     line = curve.mark_line(strokeWidth=2.5, point=alt.OverlayMarkDef(size=28)).encode(
-        x=x, y=y, color=colour, order="n:Q", tooltip=["method:N", "n:Q", *_figures(alt, "kl", "value"), *_spread(alt)]
+        x=x, y=y, color=colour, order="n:Q", tooltip=["method:N", "n:Q", *_figures(alt, "kl", "value"), *spread]
     )
     series = (
         _chart(alt, series_rows(found, gain))
@@ -95,7 +96,7 @@ def _frontier(alt: Any, found: Frontier, gain: str, unit: str, colour: Any) -> A
             "seed:N",
             "run:N",
             *_figures(alt, "kl", "value"),
-            *_spread(alt),
+            *spread,
             "on the front:N",
         ],
     )
@@ -103,7 +104,7 @@ def _frontier(alt: Any, found: Frontier, gain: str, unit: str, colour: Any) -> A
     low, near = alt.Y("value_low:Q", title=unit), alt.X("kl_low:Q", title=_FAR)
     bars = [
         bar
-        for rows in (runs, curve)
+        for rows in ((runs, curve) if spread else ())
         for bar in (
             rows.mark_rule(**thin).encode(x=x, y=low, y2="value_high:Q", color=colour),
             rows.mark_rule(**thin).encode(x=near, x2="kl_high:Q", y=y, color=colour),
@@ -118,9 +119,11 @@ def _heat(alt: Any, rows: Sequence[Mapping[str, Any]], unit: str) -> Any:
         color=alt.Color("series:N", title=None),
     )
     y = alt.Y("value:Q", title=unit, scale=alt.Scale(zero=False))
-    bars = base.mark_rule(opacity=0.35).encode(y=alt.Y("low:Q", title=unit), y2="high:Q")
     lines = base.mark_line(point=True).encode(y=y, tooltip=["series:N", "temperature:Q", *_figures(alt, "value")])
-    return (bars + lines).properties(width=_WIDTH, height=_HEIGHT)
+    layers = [lines]
+    if all("low" in row for row in rows):
+        layers.insert(0, base.mark_rule(opacity=0.35).encode(y=alt.Y("low:Q", title=unit), y2="high:Q"))
+    return alt.layer(*layers).properties(width=_WIDTH, height=_HEIGHT)
 
 
 def _chart(alt: Any, rows: Sequence[Mapping[str, Any]]) -> Any:

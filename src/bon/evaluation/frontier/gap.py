@@ -25,8 +25,10 @@ class Gap:
     """Ends of the interval, of 95 % where no other level was asked for."""
     runs: int
     """Of how many runs this is the mean."""
+    over: str = ""
+    """What is drawn anew for the interval: `prompts`, `seeds`, or `prompts and seeds`."""
     why: str = ""
-    """Why there is none, where there is none."""
+    """Why there is none, or no interval, where there is none."""
 
 
 def gaps(
@@ -47,7 +49,11 @@ def gaps(
     a run that is further away has no gap. Raises UsageError for shapes that do not fit.
     """
     exact, spread = _table(kl, value, curve_kl, curve_value, draws, rng)
-    return [_gap(exact[place : place + 1], spread[:, place : place + 1], level) for place in range(exact.size)]
+    over = "prompts" if np.shape(kl)[1] > 1 else ""
+    return [
+        _gap(exact[place : place + 1], spread[:, place : place + 1], level, over=over, why="one prompt")
+        for place in range(exact.size)
+    ]
 
 
 def mean_gap(
@@ -64,12 +70,14 @@ def mean_gap(
     """The mean gap of runs of one method that lie within the curve; arguments and errors as for `gaps`.
 
     `settings` names the setting of each run: runs of one setting differ by their seeds, and are resampled as the
-    prompts are. Where a setting has one run nothing is known of seeds, and the interval is over prompts alone.
+    prompts are. Where a setting has one run nothing is known of its seeds, and it is resampled by prompts alone; where
+    there is but one prompt then, there is no interval.
     """
     exact, spread = _table(kl, value, curve_kl, curve_value, draws, rng)
     inside = np.flatnonzero(np.isfinite(exact))
     own = [settings[place] for place in inside.tolist()]
-    return _gap(exact[inside], _reseeded(spread[:, inside], own, rng), level)
+    over = _over(np.shape(kl)[1], own)
+    return _gap(exact[inside], _reseeded(spread[:, inside], own, rng), level, over=over, why="one prompt, and one seed")
 
 
 def _table(
@@ -112,15 +120,27 @@ def _reseeded(spread: Floats, settings: Sequence[str], rng: np.random.Generator)
     return found
 
 
-def _gap(exact: Floats, spread: Floats, level: float) -> Gap:
-    """Of runs within the curve, shapes `(R,)` and `(draws, R)`; resamples that leave it are left out."""
+def _over(prompts: int, settings: Sequence[str]) -> str:
+    """What the interval of a method is over: what there are several of."""
+    seeds = [settings.count(setting) for setting in set(settings)]
+    several = bool(seeds) and (max(seeds) > 1 if prompts > 1 else min(seeds) > 1)
+    return " and ".join(what for what, known in (("prompts", prompts > 1), ("seeds", several)) if known)
+
+
+def _gap(exact: Floats, spread: Floats, level: float, *, over: str, why: str) -> Gap:
+    """Of runs within the curve, shapes `(R,)` and `(draws, R)`; resamples that leave it are left out.
+
+    `over` is what was resampled; where that is nothing there is no interval, for the reason `why`.
+    """
     if not exact.size or not np.isfinite(exact).all():
         return Gap(
             value=None, low=None, high=None, runs=0, why="further from the reference than the largest N measured"
         )
+    if not over:
+        return Gap(value=float(exact.mean()), low=None, high=None, runs=exact.size, why=why)
     known = np.isfinite(spread)
     rows = known.any(axis=1)
     means = np.where(known, spread, 0.0)[rows].sum(axis=1) / known[rows].sum(axis=1)
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2]) if means.size else (None, None)
     ends = (None, None) if low is None or high is None else (float(low), float(high))
-    return Gap(value=float(exact.mean()), low=ends[0], high=ends[1], runs=exact.size)
+    return Gap(value=float(exact.mean()), low=ends[0], high=ends[1], runs=exact.size, over=over)

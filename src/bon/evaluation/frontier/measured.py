@@ -68,11 +68,13 @@ class Reference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Amount:
-    """A mean over prompts, with the ends of its interval."""
+    """A mean over prompts, with the ends of its interval over them."""
 
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
+    why: str = ""
+    """Why there are no ends, where there are none: `one prompt`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

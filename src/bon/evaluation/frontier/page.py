@@ -9,6 +9,7 @@ from importlib import resources
 from bon.evaluation.frontier.charts import charts_of
 from bon.evaluation.frontier.gap import Gap
 from bon.evaluation.frontier.measured import Amount, Frontier
+from bon.evaluation.frontier.pareto import Share
 from bon.evaluation.frontier.summary import named
 from bon.evaluation.report.charts import scripts
 from bon.evaluation.report.parts import as_json, figure, filled, inside_script, items, table
@@ -53,6 +54,8 @@ def _facts(found: Frontier) -> Iterator[str]:
 
 def _sources(found: Frontier) -> Iterator[str]:
     draws = f"the mean over {found.prompts:,} prompts, with a 95 % percentile interval of their bootstrap"
+    if found.prompts == 1:
+        draws = "of the one prompt, and has no interval, since nothing is known of others"
     yield f"every figure of a run or of best-of-N is {draws}; all are compared on the same prompts"
     yield (
         "KL of a run: over its own answers, the sum at each token of KL(policy || reference) over the whole vocabulary "
@@ -82,12 +85,13 @@ def _sources(found: Frontier) -> Iterator[str]:
 
 
 def _shares(found: Frontier) -> Table:
-    head = ["method", "runs", "of the front of win rate", "of the front of reward"]
+    head = ["method", "runs", "of the front of win rate", "of the front of reward", "interval over"]
     rows = [
         [
             named(row.method),
             str(row.runs),
-            *(f"{s.value:.0%} [{s.low:.0%}, {s.high:.0%}]" for s in (row.share["win"], row.share["reward"])),
+            *(_ended(share, ".0%") for share in (row.share["win"], row.share["reward"])),
+            row.share["win"].over or _NONE,
         ]
         for row in found.methods
     ]
@@ -95,11 +99,15 @@ def _shares(found: Frontier) -> Table:
 
 
 def _gaps(found: Frontier) -> Table:
-    head = ["method", "win rate", "runs", "reward", "runs"]
+    head = ["method", "win rate", "interval over", "runs", "reward", "interval over", "runs"]
     rows = [
         [
             named(row.method),
-            *(cell for gap in (row.gap["win"], row.gap["reward"]) for cell in (_gap(gap), str(gap.runs))),
+            *(
+                cell
+                for gap in (row.gap["win"], row.gap["reward"])
+                for cell in (_ended(gap, "+.3f"), gap.over or _NONE, str(gap.runs))
+            ),
         ]
         for row in found.methods
     ]
@@ -111,11 +119,11 @@ def _best(found: Frontier) -> Table:
     rows = [
         [
             str(row.n),
-            _amount(row.kl) if found.kl_estimated else _NONE,
+            _ended(row.kl) if found.kl_estimated else _NONE,
             f"{row.bound:.3f}",
-            _amount(row.win),
+            _ended(row.win),
             f"{row.most:.3f}",
-            _amount(row.reward),
+            _ended(row.reward),
         ]
         for row in found.best
     ]
@@ -166,10 +174,10 @@ def _runs(found: Frontier) -> Table:
             run.setting,
             str(run.seed),
             f"{run.temperature:g}",
-            _amount(run.kl),
-            _amount(run.win) + ("*" if run.on_front.get("win") else ""),
-            _amount(run.reward) + ("*" if run.on_front.get("reward") else ""),
-            *((_gap(run.gap["win"]), _gap(run.gap["reward"])) if run.gap else (_NONE, _NONE)),
+            _ended(run.kl),
+            _ended(run.win) + ("*" if run.on_front.get("win") else ""),
+            _ended(run.reward) + ("*" if run.on_front.get("reward") else ""),
+            *((_ended(run.gap["win"], "+.3f"), _ended(run.gap["reward"], "+.3f")) if run.gap else (_NONE, _NONE)),
             f"{run.length:.1f}",
             f"{run.ended:.0%}",
         ]
@@ -178,15 +186,12 @@ def _runs(found: Frontier) -> Table:
     return "Runs (* on the front)", head, rows
 
 
-def _amount(amount: Amount) -> str:
-    return f"{amount.value:.3f} [{amount.low:.3f}, {amount.high:.3f}]"
-
-
-def _gap(gap: Gap) -> str:
-    if gap.value is None:
+def _ended(found: Amount | Gap | Share, form: str = ".3f") -> str:
+    """A figure with the ends of its interval, or with why there are none."""
+    if found.value is None:
         return _NONE
-    ends = f" [{gap.low:+.3f}, {gap.high:+.3f}]" if gap.low is not None and gap.high is not None else ""
-    return f"{gap.value:+.3f}{ends}"
+    value, low, high = ("" if each is None else format(each, form) for each in (found.value, found.low, found.high))
+    return f"{value} [{low}, {high}]" if low and high else f"{value} [{found.why}]" if found.why else value
 
 
 def _number(value: float | None) -> str:

@@ -21,11 +21,15 @@ class Share:
 
     method: str
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     """Ends of the interval, of 95 % where no other level was asked for."""
     runs: int
     """How many runs it has; of each method as many are taken as the one with the fewest has."""
+    over: str = ""
+    """What is drawn anew for the interval: `prompts`, `runs`, or `prompts and runs`."""
+    why: str = ""
+    """Why there are no ends, where there are none."""
 
 
 def front(kl: npt.ArrayLike, value: npt.ArrayLike) -> npt.NDArray[np.bool_]:
@@ -55,7 +59,8 @@ def front_shares(
     `kl` and `value` have shape `(R, P)`: what each run has on each prompt; a run is the point of its means. A method
     with more runs would have more of the front for that alone, so as many of each are taken as the smallest method has:
     the share is the mean over such choices, without replacement, and is exact where all have as many. For the interval
-    prompts and runs of each method are drawn with replacement. Raises UsageError as `front` does.
+    prompts and runs of each method are drawn with replacement; one prompt with one run of a method says nothing of
+    others, and there is none. Raises UsageError as `front` does.
     """
     far, good, names = _checked(kl, value, methods)
     each = min(names.count(name) for name in set(names))
@@ -64,14 +69,17 @@ def front_shares(
     chosen = [_taken(names, each, rng, replace=False) for _ in range(1 if even else draws)]
     exact = np.mean([_shares(means[0][runs], means[1][runs], names, runs) for runs in chosen], axis=0)
     spread = resampled_shares(far, good, names, draws=draws, rng=rng)
-    low, high = np.quantile(spread, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    low, high = np.quantile(spread, [(1 - level) / 2, (1 + level) / 2], axis=0).tolist()
+    over = _over(far.shape[1], names)
     return [
         Share(
             method=name,
             value=float(exact[place]),
-            low=float(low[place]),
-            high=float(high[place]),
+            low=low[place] if over else None,
+            high=high[place] if over else None,
             runs=names.count(name),
+            over=over,
+            why="" if over else "one prompt, and a method of one run",
         )
         for place, name in enumerate(dict.fromkeys(names))
     ]
@@ -92,6 +100,13 @@ def resampled_shares(
         runs = _taken(names, each, rng, replace=True)
         rows.append(_shares(mean[: len(names)][runs], mean[len(names) :][runs], names, runs))
     return np.asarray(rows)
+
+
+def _over(prompts: int, names: list[str]) -> str:
+    """What an interval is over: what there are several of."""
+    counts = [names.count(name) for name in set(names)]
+    known = {"prompts": prompts > 1, "runs": max(counts) > 1 if prompts > 1 else min(counts) > 1}
+    return " and ".join(what for what, several in known.items() if several)
 
 
 def _checked(kl: npt.ArrayLike, value: npt.ArrayLike, methods: Sequence[str]) -> tuple[Floats, Floats, list[str]]:

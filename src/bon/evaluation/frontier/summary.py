@@ -11,6 +11,7 @@ from bon.errors import UsageError
 from bon.evaluation.frontier.bestof import BestOfN, analytic, best_of_n, sizes_below
 from bon.evaluation.frontier.gap import gaps, mean_gap
 from bon.evaluation.frontier.measured import Amount, BestRow, CostRow, Frontier, Measured, MethodRow, Reference, RunRow
+from bon.evaluation.frontier.notes import few_prompts
 from bon.evaluation.frontier.pareto import front, front_shares
 from bon.stats.resampling import bootstrap_curve
 from bon.stats.subsets import Floats
@@ -27,6 +28,8 @@ NAMES: Mapping[str, str] = {
     "bonbon": "BoNBoN",
     "dpo": "DPO",
     "sft": "BoN-SFT",
+    "vbon-eq5-authors": "vBoN, authors' code",
+    "vbon-l-authors": "vBoN (L), authors' code",
 }
 """What methods are called, in the order in which they are shown."""
 
@@ -51,8 +54,8 @@ def summarise(
     out and counted. Runs at other temperatures are shown, and are on no front. `sizes` are the N of best-of-N, by
     default from 1 to what the samples bear.
 
-    Intervals are of 95 %, by bootstrap over prompts. Raises UsageError where no run is measured at the reference's
-    temperature, or no prompt is common to all.
+    Intervals are of 95 %, by bootstrap over prompts; one prompt says nothing of others, and has none. Raises UsageError
+    where no run is measured at the reference's temperature, or no prompt is common to all.
     """
     level = [run for run in runs if run.temperature == reference.temperature]
     if not level:
@@ -87,6 +90,7 @@ def summarise(
         methods=_method_rows(cut, best, draws, rng),
         costs=_costs(level, reference, int(best.n[-1])),
         notes=[
+            *([few] if (few := few_prompts(len(common))) else []),
             *([f"{lost} prompts are left out: a run, or the reference, has no reward on them"] if lost else []),
             *(f"{run.run}: {count} {what}" for run in runs for what, count in run.missing.items()),
         ],
@@ -122,6 +126,8 @@ def _common(run: Measured, ids: Sequence[str]) -> Measured:
 
 def _amounts(table: Floats, draws: int, rng: np.random.Generator) -> list[Amount]:
     """The mean of each column of `(P, K)`."""
+    if len(table) == 1:
+        return [Amount(value=value, low=None, high=None, why="one prompt") for value in table[0].tolist()]
     low, high = bootstrap_curve(table, draws=draws, rng=rng)
     ends = zip(table.mean(axis=0).tolist(), low.tolist(), high.tolist(), strict=True)
     return [Amount(value=value, low=a, high=b) for value, a, b in ends]
