@@ -17,6 +17,7 @@ from bon.train.place import Place, libraries
 from bon.train.policy.choices import Choice, Choices, choices, digest
 from bon.train.policy.clock import Clock
 from bon.train.policy.examples import Example, Speaker, examples
+from bon.train.policy.learned import write_learned
 from bon.train.policy.model import Policy, PolicySetup, load_policy
 from bon.train.policy.offline_task import Loss, Offline, loss_of, task_of
 from bon.train.policy.outcome import Cost, PolicyReport
@@ -80,6 +81,7 @@ def train_offline(
         )
     report = _report(job, work, loss, clock, steps=done.steps)
     if place.first:
+        write_learned(out, (row.prompt for row in (*job.train, *job.held)))
         leave_policy(out, policy, report, identity=job.whole_identity)
         forget(job.folder)
         clock.forget()

@@ -82,5 +82,12 @@ def identity_of(task: OnlineTask, setup: PolicySetup, recipe: OnlineRecipe) -> d
 
 
 def method_of(task: OnlineTask) -> str:
-    """The name of a method: `vbon-eq5`, `vbon-l`, `vbon-l1`, or `ppo` for a reward, whatever the algorithm."""
-    return "ppo" if task.aim.kind == "reward" else f"vbon-{task.aim.kind.lower()}"
+    """The name of a method: `vbon-eq5`, `vbon-l`, `vbon-l1`, or `ppo` for a reward, whatever the algorithm.
+
+    What the released code does is a method of its own: `vbon-eq5-authors` or `vbon-l-authors`; `L1` means L there.
+    """
+    if task.aim.kind == "reward":
+        return "ppo"
+    if task.aim.mode == "authors":
+        return "vbon-eq5-authors" if task.aim.kind == "eq5" else "vbon-l-authors"
+    return f"vbon-{task.aim.kind.lower()}"

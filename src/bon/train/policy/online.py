@@ -24,6 +24,7 @@ from bon.train.order import rows_from, seed_of
 from bon.train.place import Place, libraries
 from bon.train.policy.experience import Answers, experience, means, of_prompts, rewards_of, score
 from bon.train.policy.facts import encoded, identity_of, method_of, require_samples, settings_of
+from bon.train.policy.learned import write_learned
 from bon.train.policy.learning import Learner, cuts_of, minibatches
 from bon.train.policy.model import Policy, PolicySetup, load_policy
 from bon.train.policy.online_recipe import OnlineRecipe, OnlineTask
@@ -84,6 +85,7 @@ def train_online(
         run.to_end(progress)
         report = run.report(out, setup)
         if place.first:
+            write_learned(out, task.prompts)
             leave_policy(out, policy, report, identity=identity)
         place.wait()
     return report

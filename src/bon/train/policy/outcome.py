@@ -33,7 +33,7 @@ class PolicyReport:
     out: str
     """The folder; `hf:OUT` draws from it."""
     method: str
-    """`vbon-eq5`, `vbon-l`, `vbon-l1`, `ppo`, `sft`, `dpo`, `bonbon`."""
+    """`vbon-eq5`, `vbon-l`, `vbon-l1`, `vbon-eq5-authors`, `vbon-l-authors`, `ppo`, `sft`, `dpo`, `bonbon`."""
     reference: str
     revision: str | None = None
     adapt: str
