@@ -13,6 +13,7 @@ from typing import Any
 from bon.api import blocking, default_scorer
 from bon.api.files import Progress, sample_file, score_file
 from bon.api.job import Job, build_scorers, make_job
+from bon.api.origins import strangers
 from bon.api.prompts import as_prompt
 from bon.api.settings import recording, settings_of
 from bon.api.shared import shared_builder
@@ -63,6 +64,8 @@ class Stages:
     concurrency: int = 8
     ledger: Callable[[Spent], Ledger] = field(default=lambda spent: Ledger(spent=spent))
     """Makes the ledger of a run, which goes on from what earlier ones spent."""
+    notes: Sequence[str] = ()
+    """What a reader must know of the models."""
 
     async def run(self, prompts: Callable[[], Iterable[Prompt]], data: Path) -> AsyncGenerator[Progress, None]:
         """Draw each stage and score all of it, each in a file that a second run goes on with.
@@ -215,17 +218,24 @@ def stages_of(
 
     heat = list(dict.fromkeys(temperatures or (warm,)))
     drawn = [stage(labelled(temperature), temperature, n) for temperature in heat]
-    for policy in map(builder.generator, policies):
+    trained = [builder.generator(policy) for policy in policies]
+    for policy in trained:
         drawn += [stage(labelled(temperature, policy.name), temperature, 1, policy) for temperature in heat]
     made = build_scorers(builder.for_run(built), scorers)
     reads = extract or ("any" if any(name == "agreement" for name in made) else None)
-    return Stages(folder=folder, stages=[stage(GREEDY, 0.0, 1), *drawn], scorers=made, extract=reads)
+    return Stages(
+        folder=folder,
+        stages=[stage(GREEDY, 0.0, 1), *drawn],
+        scorers=made,
+        extract=reads,
+        notes=list(strangers(built, trained)),
+    )
 
 
 def measured(stages: Stages, *, by: str | None, gold: str | None, sizes: Sequence[int]) -> Against:
     """What a comparison whose files are all there has come to."""
     with PoolFile(stages.folder / COMPARED) as pools:
-        return against(
+        found = against(
             pools.values(),
             by=_by(stages, by),
             gold=gold,
@@ -233,6 +243,7 @@ def measured(stages: Stages, *, by: str | None, gold: str | None, sizes: Sequenc
             sizes=sizes,
             policies=list(dict.fromkeys(stage.policy for stage in stages.stages if stage.policy)),
         )
+        return replace(found, notes=tuple(stages.notes))
 
 
 class Merged(Mapping[str, Pool]):

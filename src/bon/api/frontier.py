@@ -13,12 +13,14 @@ from typing import Any
 
 from bon._version import __version__
 from bon.api.measuring import Hearing, Studio, Trial
+from bon.api.origins import origin
 from bon.api.prompts import as_prompt
 from bon.api.rewards import require_pointwise
 from bon.api.shared import shared_builder
 from bon.errors import UsageError
 from bon.evaluation.frontier.gathering import measured_of, reference_of
 from bon.evaluation.frontier.measured import Frontier, Measured, Reference
+from bon.evaluation.frontier.notes import adapted_otherwise, seen_in_training
 from bon.evaluation.frontier.page import frontier_page
 from bon.evaluation.frontier.summary import summarise
 from bon.ledger import Ledger
@@ -27,12 +29,15 @@ from bon.registry import BuiltScorer
 from bon.score import ScorerLike
 from bon.store.jsonl import write_atomic
 from bon.store.prompts import read_prompts
+from bon.train.policy.learned import known_learned, prompt_digest
 from bon.train.policy.outcome import PolicyReport
 from bon.train.policy.report import read_run
 from bon.types import Pool, Prompt
 
 __all__ = ["frontier"]
 
+_SAID = frozenset({"seed", "reference", "revision", "adapt", "rank", "layers"})
+"""Settings that are the same for all, or are said in another way."""
 _TOKENS = 64
 """Of an answer, where no training says it."""
 
@@ -59,7 +64,7 @@ def frontier(
     Raises UsageError for folders without a finished training, trainings from different references, and a scorer of
     whole pools; MissingExtra without altair where there is an `out`; and what drawing and scoring raise.
     """
-    reports = [read_run(Path(run)) for run in runs]
+    reports = [_own_method(read_run(Path(run))) for run in runs]
     reference, revision = _one_reference(reports)
     asked = _asked(prompts)
     how = trial or Trial()
@@ -81,7 +86,8 @@ def frontier(
                 drawing = how.measuring(temperature, length, draws=how.draws)
                 answers = studio.answers(report, drawing, {measuring.name: measuring})
                 found.append(_measured(answers, known, report, by=measuring.name, setting=setting))
-    made = replace(summarise(found, references[0], scorer=measuring.name, seed=how.seed), settings=asdict(how))
+    made = summarise(found, references[0], scorer=measuring.name, seed=how.seed)
+    made = replace(made, settings=asdict(how), notes=[*made.notes, *_notes(reports, asked)])
     if out is not None:
         write_page(made, Path(out), runs=[Path(run) for run in runs])
     return made
@@ -128,13 +134,38 @@ def _pointwise(given: Sequence[str | ScorerLike]) -> list[BuiltScorer]:
 
 
 def _one_reference(reports: Sequence[PolicyReport]) -> tuple[str, str | None]:
-    found = list(dict.fromkeys((report.reference, report.revision) for report in reports))
+    """What all were trained from, as the first of them calls it."""
+    found = {origin(*named): named for named in ((each.reference, each.revision) for each in reversed(reports))}
     if len(found) != 1:
-        told = ", ".join(f"{name}{f' ({revision})' if revision else ''}" for name, revision in found) or "none"
+        each = (f"{name}{f' ({revision})' if revision else ''}" for name, revision in reversed(found.values()))
+        told = ", ".join(each) or "none"
         raise UsageError(
             f"a frontier is of policies trained from one reference, and these are from {told}: give those of one"
         )
-    return found[0]
+    return next(iter(found.values()))
+
+
+def _own_method(report: PolicyReport) -> PolicyReport:
+    """The report of a training that did what the released code does, under that name, which older folders lack."""
+    if _flat(report).get("mode") != "authors" or not report.method.startswith("vbon") or "authors" in report.method:
+        return report
+    return replace(report, method=f"{report.method.replace('l1', 'l')}-authors")
+
+
+def _notes(reports: Sequence[PolicyReport], asked: Sequence[Prompt]) -> list[str]:
+    """What a reader must know of how the policies were trained."""
+    adapted = adapted_otherwise({report.out: _adapted(report, long=True) for report in reports})
+    learned = {report.out: known_learned(Path(report.out)) for report in reports}
+    return [*([adapted] if adapted else []), *seen_in_training([prompt_digest(prompt) for prompt in asked], learned)]
+
+
+def _adapted(report: PolicyReport, *, long: bool = False) -> str:
+    """Which weights a training changed: `full`, `lora 16`, `last 2`; `long`: `lora (rank 16)`, `last (2 layers)`."""
+    own = _flat(report)
+    much = {"lora": ("rank {}", own.get("rank")), "last": ("{} layers", own.get("layers"))}.get(report.adapt)
+    if much is None or much[1] is None:
+        return report.adapt
+    return f"{report.adapt} ({much[0].format(much[1])})" if long else f"{report.adapt} {much[1]}"
 
 
 def _decoding(reports: Sequence[PolicyReport], trial: Trial) -> tuple[list[float], int]:
@@ -165,15 +196,24 @@ def _flat(report: PolicyReport) -> dict[str, Any]:
 
 
 def _settings(reports: Sequence[PolicyReport]) -> list[str]:
-    """What sets each run apart from others of its method: N or beta, and what else differs where these are equal."""
+    """What sets each run apart from others of its method: N or beta, which weights it trained where others trained
+    other ones, and what else differs where these are equal.
+    """
     own = [_flat(report) for report in reports]
+    weights: dict[str, set[str]] = defaultdict(set)
+    for report in reports:
+        weights[report.method].add(_adapted(report))
     heads = [
-        (report.method, *(f"{name}={_told(each[name])}" for name in ("n", "beta") if name in each))
+        (
+            report.method,
+            *(f"{name}={_told(each[name])}" for name in ("n", "beta") if name in each),
+            *([_adapted(report)] if len(weights[report.method]) > 1 else []),
+        )
         for report, each in zip(reports, own, strict=True)
     ]
     values: dict[tuple[tuple[str, ...], str], set[str]] = defaultdict(set)
     for head, each in zip(heads, own, strict=True):
-        for name in {*each} - {"seed"}:
+        for name in {*each} - _SAID:
             values[head, name].add(repr(each[name]))
     return [
         ", ".join([*head[1:], *(f"{name}={_told(each[name])}" for name in each if len(values[head, name]) > 1)])

@@ -118,6 +118,7 @@ def _shown(found: Against) -> str:
             ],
         ),
         *_policies(found.policies),
+        *(["", *found.notes] if found.notes else []),
     ]
     return "\n".join(lines) + "\n"
 

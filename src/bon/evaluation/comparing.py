@@ -74,6 +74,8 @@ class Against:
     prompts: int
     policies: tuple[Versus, ...] = ()
     """Best-of-k against one draw of each policy, at each temperature and k."""
+    notes: tuple[str, ...] = ()
+    """What a reader must know: policies that were trained from another model."""
 
 
 def labelled(temperature: float, policy: str | None = None) -> str:
