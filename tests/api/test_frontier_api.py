@@ -16,6 +16,7 @@ from bon.api.frontier import frontier
 from bon.api.measuring import Trial
 from bon.errors import UsageError
 from bon.testing.enumerable import Enumerable, save_enumerable
+from bon.train.policy.learned import write_learned
 from bon.train.policy.measures import loaded
 from bon.train.policy.model import PolicySetup, load_policy
 from bon.train.policy.outcome import Cost, PolicyReport
@@ -127,6 +128,44 @@ def test_best_of_n_can_choose_by_another_scorer_and_all_at_several_temperatures(
     text = (tmp_path / "page.html").read_text()
     assert "win-temperature" in text
     assert list((tmp_path / "page-draws").glob("reference-T0.5-*.jsonl"))
+
+
+def aimed(mode: str = "paper") -> dict[str, object]:
+    """Settings of a training on its own draws."""
+    return {
+        "aim": {"kind": "L", "n": 4, "mode": mode},
+        "setup": {"rank": 16, "layers": 2},
+        "recipe": {"temperature": 1.0, "max_tokens": 4, "seed": 0},
+    }
+
+
+@pytest.mark.slow
+def test_what_trainings_differ_in_is_said_and_they_are_told_apart(world: Enumerable, tmp_path: Path) -> None:
+    """Two of one N whose weights differ, one that ran the released code, under the name that older folders have."""
+    beside = f"{world.folder.parent}/./{world.folder.name}"
+    full = trained(world, tmp_path / "full", method="vbon-l", settings=aimed())
+    lora = trained(world, tmp_path / "lora", method="vbon-l", settings=aimed(), adapt="lora", reference=beside)
+    code = trained(world, tmp_path / "code", method="vbon-l", settings=aimed(mode="authors"))
+    write_learned(full, [bon.prompt("ab", id="another"), bon.prompt("zz")])
+    found = frontier(
+        [full, lora, code],
+        PROMPTS,
+        scorer=reward(world),  # type: ignore[arg-type]
+        out=tmp_path / "page.html",
+        trial=Trial(draws=2, samples=8),
+    )
+    assert [(row.method, row.setting) for row in found.runs] == [
+        ("vbon-l", "n=4, full"),
+        ("vbon-l", "n=4, lora 16"),
+        ("vbon-l-authors", "n=4"),
+    ]
+    few, weights, seen, unknown = found.notes
+    assert few.startswith("3 prompts were measured")
+    assert weights == f"compared with different trainable parameters: full: {full}, {code}; lora (rank 16): {lora}"
+    assert seen.startswith("1 of 3 test prompts were trained on")
+    assert f"not known of {lora}, {code}" in unknown
+    assert "different trainable parameters" in (tmp_path / "page.html").read_text()
+    assert found.reference == str(world.folder)
 
 
 def test_what_cannot_be_compared_is_refused(world: Enumerable, tmp_path: Path) -> None:
