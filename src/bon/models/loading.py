@@ -155,7 +155,7 @@ def refuse_unreachable(source: str | Path, revision: str | None) -> None:
     """
     import huggingface_hub
     from huggingface_hub.errors import OfflineModeIsEnabled
-    from huggingface_hub.utils import http_backoff
+    from huggingface_hub.utils import http_backoff  # type: ignore[attr-defined]  # it is documented to be there
 
     name = str(source)
     if Path(source).is_dir():
