@@ -32,13 +32,7 @@ class Place:
 
     def __init__(self, device: str | None = None) -> None:
         torch = libraries()
-        self._accelerator = None
-        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-            from accelerate import Accelerator
-
-            if device not in (None, "auto"):
-                raise UsageError(f"device {device!r}: where several processes train, each has its own; leave it out")
-            self._accelerator = Accelerator()
+        self._accelerator = _accelerator(device) if int(os.environ.get("WORLD_SIZE", "1")) > 1 else None
         accelerator = self._accelerator
         best = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
         self.device = accelerator.device if accelerator else torch.device(best if device in (None, "auto") else device)
@@ -106,3 +100,28 @@ class Place:
 
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             yield
+
+
+def _accelerator(device: str | None) -> Any:
+    """What joins this process to the others. Raises UsageError where it does not find them."""
+    import torch
+    from accelerate import Accelerator
+
+    if device not in (None, "auto"):
+        raise UsageError(f"device {device!r}: where several processes train, each has its own; leave it out")
+    wanted = os.environ["WORLD_SIZE"]
+    try:
+        # Unless it is told to, it joins no processes on a CPU: each of them would take itself for the only one.
+        found = Accelerator(cpu=not torch.cuda.is_available())
+    except ValueError as error:
+        raise _lost(wanted, str(error)) from error
+    if found.num_processes == 1:
+        raise _lost(wanted, "accelerate finds one alone")
+    return found
+
+
+def _lost(wanted: str, why: str) -> UsageError:
+    return UsageError(
+        f"WORLD_SIZE says that {wanted} processes train together, and this one does not find the others ({why}): start "
+        f"them with torchrun --nproc-per-node {wanted} -m bon train ..., or take WORLD_SIZE out of the environment"
+    )
