@@ -194,10 +194,14 @@ def _samples(pools: Sequence[Pool], by: str, limit: int | None) -> dict[str, Flo
 
 
 def _cost(pools: Sequence[Pool], limit: int | None) -> Cost:
+    """What drawing and scoring the samples that are used took.
+
+    A pool says how long all of its draws took together: the seconds are the share of it that the used ones are.
+    """
     counts = [len(pool.candidates[:limit]) for pool in pools]
     usages = [candidate.usage for pool in pools for candidate in pool.candidates[:limit]]
     return Cost(
-        seconds=sum(pool.spent.seconds for pool in pools),
+        seconds=sum(pool.spent.seconds * count / max(1, len(pool)) for pool, count in zip(pools, counts, strict=True)),
         tokens=sum(usage.completion_tokens for usage in usages if usage is not None),
         draws=sum(counts),
     )
