@@ -20,9 +20,9 @@ from bon.registry import Builder
 from bon.score import ScorerLike
 from bon.store.prompts import read_prompts, write_prompts
 from bon.train.policy.distil import Offline, Round, train_offline
-from bon.train.policy.model import POLICY, PolicySetup
+from bon.train.policy.model import PolicySetup
 from bon.train.policy.outcome import PolicyReport
-from bon.train.policy.report import read_run
+from bon.train.policy.report import holds_policy, read_run
 from bon.train.recipe import Hook, Recipe
 from bon.types import Pool, Prompt
 
@@ -112,7 +112,7 @@ def train_rounds(
 
 
 def _refuse_other(out: Path, rounds: Rounds) -> None:
-    if (out / POLICY).is_file() and (had := read_run(out).settings.get("rounds", 1)) != rounds.count:
+    if holds_policy(out) and (had := read_run(out).settings.get("rounds", 1)) != rounds.count:
         raise UsageError(
             f"{str(out)!r} holds a policy that was trained in {had} rounds, not {rounds.count}: name another out"
         )

@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 import msgspec
 
 from bon.errors import UsageError
-from bon.models.own import MANIFEST, Manifest
+from bon.models.own import HEAD, MANIFEST, Manifest
 from bon.models.stamp import stamp
 from bon.store.jsonl import write_atomic
-from bon.store.plain import canonical
+from bon.store.plain import encode, plain
 from bon.train.parts import Parts, digest
 from bon.train.recipe import Recipe
 from bon.train.resuming import differing
@@ -55,7 +55,7 @@ def known_report(out: Path, identity: Mapping[str, Any], kind: type[T]) -> T | N
 
     Raises UsageError for a folder with another model.
     """
-    if not (out / MANIFEST).is_file():
+    if not ((out / MANIFEST).is_file() and (out / HEAD).is_file()):
         return None
     try:
         found = msgspec.json.decode((out / TRAINING / REPORT).read_bytes())
@@ -73,8 +73,9 @@ def known_report(out: Path, identity: Mapping[str, Any], kind: type[T]) -> T | N
 
 def write_report(out: Path, identity: Mapping[str, Any], report: Any) -> None:
     """Write the report of a training that came to its end, with what makes it the same training. Raises StoreError."""
-    lines = msgspec.json.format(canonical({"identity": identity, "report": asdict(report)}), indent=1).splitlines()
-    write_atomic(out / TRAINING / REPORT, lines)
+    # Figures stay in the order in which they were made, which is the order they are told in when they are read again.
+    row = encode(plain({"identity": identity, "report": asdict(report)}))
+    write_atomic(out / TRAINING / REPORT, msgspec.json.format(row, indent=1).splitlines())
 
 
 def leave(

@@ -17,6 +17,7 @@ from bon.train.place import Place, libraries
 from bon.train.policy.choices import Choice, Choices, choices, digest
 from bon.train.policy.clock import Clock
 from bon.train.policy.examples import Example, Speaker, examples
+from bon.train.policy.identity import REFERENCE_FILES, reference_files, setup_used
 from bon.train.policy.learned import write_learned
 from bon.train.policy.model import Policy, PolicySetup, load_policy
 from bon.train.policy.offline_task import Loss, Offline, loss_of, task_of
@@ -32,8 +33,6 @@ __all__ = ["RECIPE", "Offline", "Round", "train_offline"]
 
 RECIPE = Recipe(epochs=1, lr=1e-5, batch=32, adam_eps=1e-5, tokens=16_384)
 """How a policy is trained from pools where nothing else is said."""
-_NO_MATTER = frozenset({"device", "checkpointing", "precision"})
-"""Of a setup: what does not change the result, and what the recipe says again."""
 
 
 def train_offline(
@@ -113,6 +112,8 @@ class _Job:
     train: Sequence[Choice]
     held: Sequence[Choice]
     temperature: float
+    reference_files: Mapping[str, int] | None
+    """As they were before anything was read of them."""
 
     @classmethod
     def of(cls, pools: Iterable[Pool], offline: Offline, *, setup: PolicySetup, recipe: Recipe, **more: Any) -> _Job:
@@ -130,6 +131,7 @@ class _Job:
             train=train,
             held=held,
             temperature=offline.temperature or _temperature(made.rows),
+            reference_files=reference_files(setup.reference),
             **more,
         )
 
@@ -142,7 +144,8 @@ class _Job:
     def identity(self) -> dict[str, Any]:
         """What makes two trainings the same, beside the recipe."""
         return {
-            **{name: value for name, value in asdict(self.setup).items() if name not in _NO_MATTER},
+            **{name: value for name, value in setup_used(self.setup).items() if name != "precision"},  # in the recipe
+            REFERENCE_FILES: self.reference_files,
             "origin": self.within.origin.reference,
             "round": self.within.number,
             "rounds": self.within.of,

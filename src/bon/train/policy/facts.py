@@ -11,13 +11,12 @@ import numpy as np
 from bon.errors import UsageError
 from bon.generate.planning import encoded_prompt
 from bon.store.plain import canonical
+from bon.train.policy.identity import REFERENCE_FILES, recipe_used, reference_files, setup_used
 from bon.train.policy.model import Policy, PolicySetup
 from bon.train.policy.online_recipe import OnlineRecipe, OnlineTask
 
 __all__ = ["encoded", "identity_of", "method_of", "require_samples", "settings_of"]
 
-_NO_MATTER = frozenset({"device", "checkpointing", "save_seconds"})
-"""Settings that do not change the result."""
 _TOO_LONG = "prompts that leave no room for an answer in the context"
 
 
@@ -60,11 +59,7 @@ def require_samples(task: OnlineTask) -> None:
 
 def settings_of(task: OnlineTask, setup: PolicySetup, recipe: OnlineRecipe) -> dict[str, Any]:
     """All that a training is made with, besides data."""
-    parts: dict[str, Any] = {"aim": task.aim, "setup": setup, "recipe": recipe}
-    return {
-        part: {name: value for name, value in asdict(values).items() if name not in _NO_MATTER}
-        for part, values in parts.items()
-    }
+    return {"aim": asdict(task.aim), "setup": setup_used(setup), "recipe": recipe_used(recipe)}
 
 
 def identity_of(task: OnlineTask, setup: PolicySetup, recipe: OnlineRecipe) -> dict[str, Any]:
@@ -77,6 +72,7 @@ def identity_of(task: OnlineTask, setup: PolicySetup, recipe: OnlineRecipe) -> d
         **settings_of(task, setup, recipe),
         "prompts": asked.hexdigest(),
         "samples": ranked.hexdigest(),
+        REFERENCE_FILES: reference_files(setup.reference),
         **task.identity,
     }
 

@@ -113,6 +113,11 @@ class OnlineRecipe:
             raise UsageError(f"there is no algorithm {self.algorithm!r}: there are 'rloo' and 'ppo'")
         if self.rollouts % self.draws:
             raise UsageError(f"{self.rollouts} rollouts a step are no whole number of prompts with {self.draws} draws")
+        if self.minibatch is not None and self.minibatch > self.rollouts:
+            raise UsageError(
+                f"a minibatch of {self.minibatch} answers is more than the {self.rollouts} rollouts of a step: give "
+                f"minibatch={self.rollouts} or less, or leave it out, which takes all of a step"
+            )
         if self.rollouts == 1 and self.algorithm == "rloo":
             raise UsageError("RLOO compares an answer with others of its step: give rollouts=2 or more")
 

@@ -12,14 +12,16 @@ import msgspec
 
 from bon._version import __version__
 from bon.errors import DataError, UsageError
+from bon.models.loading import ADAPTER
 from bon.train.finished import REPORT, write_report
 from bon.train.policy.card import policy_card
+from bon.train.policy.identity import REFERENCE_FILES
 from bon.train.policy.model import POLICY, Policy, save_policy
 from bon.train.policy.outcome import PolicyReport
 from bon.train.resuming import differing
 from bon.train.saving import TRAINING
 
-__all__ = ["known_policy", "leave_policy", "read_run"]
+__all__ = ["holds_policy", "known_policy", "leave_policy", "read_run"]
 
 
 def leave_policy(out: Path, policy: Policy, report: PolicyReport, *, identity: Mapping[str, Any]) -> None:
@@ -49,15 +51,26 @@ def known_policy(out: Path, identity: Mapping[str, Any]) -> PolicyReport | None:
 
     Raises UsageError for a folder with another model.
     """
-    if not (out / POLICY).is_file():
+    if not holds_policy(out):
         return None
     found, report = _read(out)
     differ = differing(found, identity)
     if not differ:
         return report
+    if differ == [REFERENCE_FILES]:
+        raise UsageError(
+            f"{str(out)!r} holds a policy that was trained from {report.reference!r} as it was then, and the files of "
+            "that have changed since: name another out, or bring them back as they were, with their times"
+        )
     raise UsageError(
         f"{str(out)!r} holds a policy that was trained otherwise ({', '.join(differ)} differ): name another out"
     )
+
+
+def holds_policy(folder: Path) -> bool:
+    """Whether a policy is there that was trained to its end, with its own files: a manifest alone draws nothing."""
+    shaped = any((folder / name).is_file() for name in ("config.json", ADAPTER))
+    return (folder / POLICY).is_file() and shaped and any(folder.glob("*.safetensors"))
 
 
 def read_run(folder: Path) -> PolicyReport:
@@ -65,10 +78,10 @@ def read_run(folder: Path) -> PolicyReport:
 
     Raises UsageError for a folder without one, DataError for a report that cannot be read.
     """
-    if not (folder / POLICY).is_file():
+    if not holds_policy(folder):
         raise UsageError(
-            f"{str(folder)!r} holds no policy that was trained to its end (no {POLICY}): run its training again, which "
-            "goes on where it stopped, or leave the folder out"
+            f"{str(folder)!r} holds no policy that was trained to its end (no {POLICY}, or no model beside it): run "
+            "its training again, which goes on where it stopped, or leave the folder out"
         )
     return replace(_read(folder)[1], out=str(folder))
 
