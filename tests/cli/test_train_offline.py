@@ -117,7 +117,12 @@ def test_every_value_is_shown_with_its_source_and_nothing_is_trained(bon: Bon, t
     assert table["lr"]["value"] == 3e-6
     assert table["lr"]["source"].startswith("paper-tldr: ")
     assert table["n"] == {"value": 8, "source": "given"}
-    assert table["alpha"] == {"value": None, "source": "default"}
+    assert table["alpha"] == {"value": "so that both terms are equal before the first step", "source": "default"}
+    assert table["adam_eps"] == {
+        "value": 1e-5,
+        "source": "paper-tldr: the paper's settings for summarisation (Amini et al., ICLR 2025)",
+    }
+    assert table["temperature"] == {"value": "at which the pools were drawn", "source": "default"}
     assert not (tmp_path / "out").exists()
 
 
@@ -137,6 +142,9 @@ def test_every_value_is_shown_with_its_source_and_nothing_is_trained(bon: Bon, t
         (["train", "sft", "--pools", "ref.jsonl", "--scorer", "heuristic", "-o", "out", *QUICK], "give --rounds too"),
         (["train", "sft", "--pools", "ref.jsonl", "--rounds", "2", "-o", "out", *QUICK], "give --scorer SPEC"),
         (["train", "sft", "--pools", "ref.jsonl", "-o", "out", "--reference", "./nowhere"], "'./nowhere'"),
+        (["train", "dpo", "--pools", "ref.jsonl", "-o", "out", *QUICK, "--sweep", "beta.toml"], "beta is 0.0"),
+        (["train", "sft", "--pools", "ref.jsonl", "-o", "out", *QUICK, "--sweep", "rounds.toml"], "give --scorer SPEC"),
+        (["train", "sft", "--pools", "ref.jsonl", "-o", "out", *QUICK, "--layers", "7"], "--adapt is full: leave it"),
         (["train", "sft", "--pools", "ref.jsonl", "-o", "out", "--preset", "mine"], "no preset 'mine'"),
     ],
 )
@@ -144,9 +152,11 @@ def test_what_cannot_be_is_said_in_a_line(bon: Bon, pools: Path, tmp_path: Path,
     write_pools(tmp_path / "bare.jsonl", [pool_of(["a", "b"])])
     one = pool_of(["a"], scores={"rm": [0.1]})
     write_pools(tmp_path / "one.jsonl", [one])
+    (tmp_path / "beta.toml").write_text("beta = [0.1, 0.0]\n")
+    (tmp_path / "rounds.toml").write_text("rounds = [1, 2]\n")
     given = list(read_pools(pools))
     write_pools(tmp_path / "odd.jsonl", [*given[1:], given[0].only([0, 5])])
     done = bon(*options, check=False)
     assert done.returncode in (1, 2)
     assert said in done.stderr
-    assert not (tmp_path / "out" / "bon_policy.json").exists()
+    assert not list(tmp_path.glob("out/**/bon_policy.json"))

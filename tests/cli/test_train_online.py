@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -147,8 +151,14 @@ def test_what_does_not_fit_is_refused_before_anything_is_trained(folder: Path) -
     [
         (["train", "vbon", "-o", "out"], "give --reference, --pools, --scorer too"),
         (["train", "vbon", "--preset", "paper"], "there is no preset 'paper'"),
-        ([*VBON, "-o", "out"], "'eq5' takes n"),
+        ([*VBON, "-o", "out"], "give --n too"),
+        ([*VBON, "-o", "out", "--objective", "L"], "give --n (or --beta) too"),
         ([*VBON, "-o", "out", "--n", "2.5"], "a whole number"),
+        ([*VBON, "-o", "out", "--n", "4", "--rank", "4"], "--rank is of LoRA adapters, and --adapt is full"),
+        ([*VBON, "-o", "out", "--n", "4", "--adapt", "lora", "--layers", "7"], "--adapt last trains, and --adapt is l"),
+        ([*VBON, "-o", "out", "--n", "4", "--sweep", "ranks.toml"], "--rank is of LoRA adapters, and --adapt is full"),
+        ([*VBON, "-o", "out", "--n", "4", "--rollouts", "32", "--minibatch", "100"], "more than the 32 rollouts"),
+        ([*VBON, "-o", "out", "--sweep", "third.toml"], "a whole number of responses, not 2.5"),
         ([*VBON, "-o", "out", "--n", "4", "--sweep", "grid.toml"], "--n is given, and the sweep has a list of it"),
         ([*VBON, "-o", "out", "--sweep", "odd.toml"], "a list of 'wings'"),
         ([*VBON, "-o", "out", "--sweep", "none.toml"], "is neither"),
@@ -162,9 +172,12 @@ def test_what_does_not_fit_is_refused_before_anything_is_trained(folder: Path) -
 def test_what_cannot_be_is_said_in_a_line(folder: Path, options: list[str], said: str) -> None:
     (folder / "grid.toml").write_text("n = [2, 8]\n")
     (folder / "odd.toml").write_text("wings = [2, 8]\n")
+    (folder / "ranks.toml").write_text("rank = [2, 8]\n")
+    (folder / "third.toml").write_text("n = [2, 8, 2.5]\n")
     done = CliRunner().invoke(cli, options)
     assert isinstance(done.exception, UsageError)
     assert said in str(done.exception)
+    assert not (folder / "out").exists()  # of a sweep no point is trained before all of them are looked at
 
 
 def test_every_value_is_shown_with_its_source() -> None:
@@ -181,6 +194,72 @@ def test_every_value_is_shown_with_its_source() -> None:
     assert told["warmup"] == {"value": 0.0, "source": "default"}
     assert shown("--objective", "L", "--beta", "0.05")["n"] == {"value": None, "source": "--beta is given"}
     assert "sweep" not in told
+
+
+def test_what_is_shown_is_what_will_be_used() -> None:
+    def shown(method: str, *options: str) -> dict[str, tuple[object, str]]:
+        done = CliRunner().invoke(cli, ["train", method, *options, "--show", "--json"], catch_exceptions=False)
+        return {name: (each["value"], each["source"]) for name, each in json.loads(done.stdout).items()}
+
+    plain = shown("vbon", "--n", "4", "--rollouts", "32")
+    assert plain["epochs"] == (1, "default: as rloo has it")
+    assert plain["whiten"] == (False, "default: as rloo has it")
+    assert plain["minibatch"] == (32, "default: all of a step")
+    assert plain["temperature"] == ("that of the pools", "default")
+    assert plain["max_tokens"] == ("that of the pools", "default")
+    assert plain["gamma"] == (None, "of --algorithm ppo alone")
+    assert (plain["rank"][0], plain["layers"][0]) == (None, None)
+    assert plain["law"] == ("ties", "default")
+    assert plain["by"] == ("as the scorer is", "default")
+    ppo = shown("ppo", "--prompts", __file__, "--adapt", "lora", "--epochs", "2", "--max-tokens", "1M")
+    assert (ppo["epochs"], ppo["whiten"]) == ((2, "given"), (True, "default: as ppo has it"))
+    assert ppo["max_tokens"] == (64, "default; 1000000 is of the whole run")
+    assert (ppo["temperature"], ppo["gamma"], ppo["rank"]) == ((1.0, "default"), (1.0, "default"), (16, "default"))
+    authors = shown("vbon", "--mode", "authors", "--n", "100", "--references", "400")
+    assert authors["n"] == (99.0, "--mode authors, which makes 99 of 100 (given)")
+    assert authors["law"] == ("eq4", "--mode authors")
+    assert authors["references"] == (301, "--mode authors: at the most")
+    other = shown("vbon", "--mode", "authors", "--n", "4", "--objective", "L1", "--references", "100")
+    assert other["objective"] == ("L", "--mode authors, where L1 means L")
+    assert (other["n"], other["references"]) == ((4.0, "given"), (100, "given"))
+    assert other["law"] == (None, "of --objective eq5 alone")
+
+
+def test_a_sweep_is_shown_with_its_folders() -> None:
+    asked = ["train", "vbon", "--sweep", "paper-sentiment", "-o", "out", "--show"]
+    done = CliRunner().invoke(cli, asked, catch_exceptions=False).stdout
+    assert "33 trainings, each in a folder of its own:\n  out/n1-seed0\n  out/n1-seed1\n" in done
+    assert re.search(r"\nn  +1.0, 2.0, 3.0, 4.0, 8.0, .*, 512.0  the sweep paper-sentiment\n", done)
+    table = json.loads(CliRunner().invoke(cli, [*asked, "--json"], catch_exceptions=False).stdout)
+    assert table["seed"] == {"value": [0, 1, 2], "source": "the sweep paper-sentiment"}
+    assert len(table["sweep"]["value"]) == 33
+    assert table["sweep"]["value"]["out/n8-seed2"] == {"n": 8.0, "seed": 2, "beta": None}
+
+
+@pytest.mark.slow
+def test_two_processes_train_from_the_command_line(folder: Path) -> None:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "bon"]
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("ACCELERATE_")}
+    done = subprocess.run(
+        [*command, *VBON, *SHORT, "-n", "4", "-o", "two"],
+        env={**kept, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(folder)},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=250,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.count("two: vbon-eq5 on 192 answers") == 1
+    steps = [json.loads(line) for line in (folder / "two" / "training" / "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in steps] == [1, 2, 3]  # one process writes
+    assert steps[-1]["reward"] > steps[0]["reward"]
+    again = run(*VBON, *SHORT, "-n", "4", "-o", "two")  # known as done, and told in the same order
+    assert "step" not in again.stderr
+    assert again.stdout == done.stdout
+    from bon.train.policy.measures import loaded
+
+    assert loaded("two", device="cpu").eos
 
 
 def test_every_setting_of_every_preset_is_an_option_of_its_command() -> None:

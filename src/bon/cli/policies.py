@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from bon.cli.training import first, stack
+from bon.cli.policies_shown import ASIDE, shown
+from bon.cli.training import OF_ADAPT, first, refuse_idle, stack
 from bon.errors import BonError, UsageError
 from bon.store.plain import plain
 from bon.train.policy.model import PolicySetup
@@ -25,19 +26,14 @@ __all__ = [
     "policy_setup_of",
     "presetting",
     "settings_of",
-    "shown",
     "trained",
     "values_of",
-    "with_sweep",
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
-R = TypeVar("R")
 
 _ONE_OF: Mapping[str, Sequence[tuple[str, str]]] = {"vbon": (("n", "beta"), ("beta", "n"))}
 """By method, settings that say one thing in two ways: where one is given, or swept, a preset's other one is dropped."""
-_ASIDE = frozenset({"preset", "show", "sweep", "as_json", "out"})
-"""Options that are no settings of a training."""
 
 
 def adapting(function: F) -> F:
@@ -113,17 +109,6 @@ def values_of(settings: Mapping[str, Setting]) -> dict[str, Any]:
     return {name: setting.value for name, setting in settings.items()}
 
 
-def shown(settings: Mapping[str, Setting], *, as_json: bool) -> str:
-    """Every setting of a training with its source, in lines or as JSON."""
-    told = {name: setting for name, setting in settings.items() if name not in _ASIDE}
-    if as_json:
-        table = {name: {"value": setting.value, "source": setting.source} for name, setting in told.items()}
-        return json.dumps(table, default=str) + "\n"
-    values = {name: _told(setting.value) for name, setting in told.items()}
-    width, wide = max(map(len, values)), max(map(len, values.values()))
-    return "".join(f"{name:<{width}}  {values[name]:<{wide}}  {setting.source}\n" for name, setting in told.items())
-
-
 def needed(options: Mapping[str, Any], *names: str) -> None:
     """Raise UsageError for options that are not given, and without which nothing can be trained."""
     lacking = [name for name in names if options[name] in (None, ())]
@@ -132,72 +117,117 @@ def needed(options: Mapping[str, Any], *names: str) -> None:
         raise UsageError(f"give {flags} too: without it there is nothing to train")
 
 
-def with_sweep(
-    context: click.Context, settings: Mapping[str, Setting], method: Method, train: Callable[[Path, dict[str, Any]], R]
-) -> tuple[dict[str, R], dict[str, BonError]]:
-    """Train once, or once for each point of the sweep: by folder what came of it, and what went wrong.
-
-    `train` is given a folder and the options. A point that fails is told of on stderr and the others go on; a usage
-    error is raised on, since it would be the same for all.
-    """
-    options = values_of(settings)
-    out: Path = options["out"]
-    if options["sweep"] is None:
-        return {str(out): train(out, options)}, {}
-    points = sweep(options["sweep"], method, objective=options.get("objective"))
-    _check(points, settings, context)
-    parameters = {each.name: each for each in context.command.params}
-    done: dict[str, R] = {}
-    failed: dict[str, BonError] = {}
-    for number, point in enumerate(points, 1):
-        if first():
-            sys.stderr.write(f"{out / point.name}: training {number} of {len(points)}\n")
-        cast = {name: _cast(parameters[name], value, context) for name, value in point.values.items()}
-        cast |= {other: None for name, other in _ONE_OF.get(method, ()) if name in cast and other not in cast}
-        try:
-            done[str(out / point.name)] = train(out / point.name, {**options, **cast})
-        except UsageError:
-            raise
-        except BonError as error:
-            failed[str(out / point.name)] = error
-            sys.stderr.write(f"{out / point.name}: {error}\n")
-    return done, failed
-
-
 def trained(
     method: Method,
     train: Callable[[Path, dict[str, Any]], PolicyReport],
     *,
+    check: Callable[[dict[str, Any]], object],
+    used: Callable[[Mapping[str, Setting]], Mapping[str, Setting]] = lambda _: {},
     needs: Sequence[str] = ("out", "reference", "pools"),
     as_json: bool,
 ) -> None:
     """Train as the command's options say, once or for each point of a sweep, and say what came of it.
 
-    Ends the process with 1 where a training of a sweep has failed.
+    `check` is given the options of every training before the first one begins, and raises UsageError for what cannot
+    be. `used` says of settings what is made of them, where that is something else than they say. Ends the process with
+    1 where a training of a sweep has failed.
     """
     context = click.get_current_context()
     settings = settings_of(context, method)
+    points = _points(context, settings, method)
     if settings["show"].value:
-        sys.stdout.write(shown(settings, as_json=as_json))
+        sys.stdout.write(_shown(context.command, settings, points, used, as_json=as_json))
         return
-    options = values_of(settings)
-    needed(options, *needs)
-    done, failed = with_sweep(context, settings, method, train)
+    needed(values_of(settings), *needs)
+    given = {name for name, setting in settings.items() if setting.source == "given"}
+    trainings = {name: {**values_of(settings), **values} for name, values in points.items()}
+    for name, options in trainings.items():
+        refuse_idle(options["adapt"], given | points[name].keys())
+        check(options)
+    done, failed = _each(trainings, train)
     if first():
         if as_json:
-            table = [plain(asdict(report)) for report in done.values()]
-            sys.stdout.write(json.dumps(table if options["sweep"] else table[0], ensure_ascii=False) + "\n")
+            table = [plain(asdict(report)) for report in done]
+            sys.stdout.write(json.dumps(table if settings["sweep"].value else table[0], ensure_ascii=False) + "\n")
         else:
-            sys.stdout.write("\n".join(map(_page, done.values())))
+            sys.stdout.write("\n".join(map(_page, done)))
     if failed:
         sys.exit(1)
+
+
+def _each(
+    trainings: Mapping[str, dict[str, Any]], train: Callable[[Path, dict[str, Any]], PolicyReport]
+) -> tuple[list[PolicyReport], int]:
+    """What came of trainings, and how many went wrong.
+
+    `train` is given a folder and the options. Where there are several, one that fails is told of on stderr and the
+    others go on; a usage error is raised on, since it would be the same for all.
+    """
+    done: list[PolicyReport] = []
+    failed = 0
+    for number, (name, options) in enumerate(trainings.items(), 1):
+        folder = options["out"] / name
+        if name and first():
+            sys.stderr.write(f"{folder}: training {number} of {len(trainings)}\n")
+        try:
+            done.append(train(folder, options))
+        except BonError as error:
+            if not name or isinstance(error, UsageError):
+                raise
+            failed += 1
+            sys.stderr.write(f"{folder}: {error}\n")
+    return done, failed
+
+
+def _points(context: click.Context, settings: Mapping[str, Setting], method: Method) -> dict[str, dict[str, Any]]:
+    """By the name of its folder what each training of the sweep has of its own; without one a training of no name."""
+    if settings["sweep"].value is None:
+        return {"": {}}
+    points = sweep(settings["sweep"].value, method, objective=settings["objective"].value if method == "vbon" else None)
+    _check(points, settings, context)
+    parameters = {each.name: each for each in context.command.params}
+    found = {}
+    for point in points:
+        cast = {name: _cast(parameters[name], value, context) for name, value in point.values.items()}
+        dropped = {other: None for name, other in _ONE_OF.get(method, ()) if name in cast and other not in cast}
+        found[point.name] = {**cast, **dropped}
+    return found
+
+
+def _shown(
+    command: click.Command,
+    settings: Mapping[str, Setting],
+    points: Mapping[str, Mapping[str, Any]],
+    used: Callable[[Mapping[str, Setting]], Mapping[str, Setting]],
+    *,
+    as_json: bool,
+) -> str:
+    """What `--show` prints: what is swept with all of its values, and what is idle as not set."""
+    swept: dict[str, dict[Any, None]] = {}
+    for values in points.values():
+        for name, value in values.items():
+            swept.setdefault(name, {})[value] = None
+    source = f"the sweep {settings['sweep'].value}"
+    lists = {
+        name: Setting(value=None if list(values) == [None] else tuple(values), source=source)
+        for name, values in swept.items()
+    }
+    told = {**settings, **lists}
+    idle = {
+        name: Setting(value=None, source=f"of --adapt {wanted} alone")
+        for name, (wanted, _) in OF_ADAPT.items()
+        if told["adapt"].value != wanted and "adapt" not in swept
+    }
+    out = settings["out"].value
+    folders = {str(out / name) if out else name: values for name, values in points.items() if name}
+    return shown(command, {**told, **idle, **used(told)}, folders, as_json=as_json)
 
 
 def _check(points: Sequence[Point], settings: Mapping[str, Setting], context: click.Context) -> None:
     """Raise UsageError for a sweep over what is no setting, or is given already."""
     for name in points[0].values:
-        if name not in settings or name in _ASIDE:
-            names = ", ".join(sorted(set(settings) - _ASIDE))
+        if name not in settings or name in ASIDE:
+            names = ", ".join(sorted(set(settings) - ASIDE))
             raise UsageError(
                 f"the sweep has a list of {name!r}, which {context.command_path} has no setting for: {names}"
             )
@@ -205,13 +235,6 @@ def _check(points: Sequence[Point], settings: Mapping[str, Setting], context: cl
             raise UsageError(
                 f"--{name.replace('_', '-')} is given, and the sweep has a list of it: leave one of them out"
             )
-
-
-def _told(value: Any) -> str:
-    """A value as people read it."""
-    if value is None or value == ():
-        return "not set"
-    return ", ".join(str(getattr(each, "number", each)) for each in value) if isinstance(value, tuple) else str(value)
 
 
 def _cast(parameter: click.Parameter, value: Any, context: click.Context) -> Any:

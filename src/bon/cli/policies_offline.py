@@ -10,9 +10,11 @@ import click
 
 from bon.cli.policies import policy_setup_of
 from bon.cli.training import recipe_of, stack
+from bon.train.policy.choices import Choosing, Kind
+from bon.train.policy.offline_task import Offline
 from bon.train.recipe import Recipe
 
-__all__ = ["learning", "learns_of"]
+__all__ = ["check_offline", "learning", "learns_of"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -60,3 +62,14 @@ def learns_of(options: Mapping[str, Any]) -> dict[str, Any]:
     recipe: Recipe = recipe_of(options)
     names = ("by", "n", "groups", "temperature", "held_out", "max_length")
     return {"setup": policy_setup_of(options), "recipe": recipe, **{name: options[name] for name in names}}
+
+
+def check_offline(kind: Kind, options: Mapping[str, Any]) -> None:
+    """Raise UsageError for options that no training from pools can have, whatever the pools are."""
+    learns_of(options)
+    names = ("beta", "alpha", "temperature", "held_out", "max_length")
+    Offline(
+        kind=kind,
+        choosing=Choosing(n=options["n"], groups=options["groups"]),
+        **{name: options[name] for name in names if name in options},
+    )

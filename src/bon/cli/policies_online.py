@@ -16,6 +16,7 @@ from bon.api.policies import Material, Watching, material, train_on
 from bon.cli.amounts import told_apart
 from bon.cli.options import ledger_of
 from bon.cli.policies import policy_setup_of, trained
+from bon.cli.policies_used import used_online
 from bon.cli.progress import spent_line
 from bon.cli.training import first, stack
 from bon.observe import stage_lines
@@ -147,21 +148,25 @@ def trained_online(
                 towards,
                 out=out,
                 setup=policy_setup_of(options),
-                recipe=_recipe(options, made),
+                recipe=_recipe(options, made.decoding()),
                 samples=options["references"],
                 progress=_lines(),
             )
 
-    trained(method, train, needs=needs, as_json=as_json)
+    def check(options: dict[str, Any]) -> None:
+        aim(options)
+        policy_setup_of(options)
+        _recipe(options, {})
+
+    trained(method, train, check=check, used=used_online, needs=needs, as_json=as_json)
     if first() and not context.params["show"]:
         sys.stderr.write(spent_line(ledger.spent))
 
 
-def _recipe(options: Mapping[str, Any], made: Material) -> OnlineRecipe:
-    """What `learning_online` asks for; of rollouts what is not said is as in the pools."""
+def _recipe(options: Mapping[str, Any], decoding: Mapping[str, Any]) -> OnlineRecipe:
+    """What `learning_online` asks for; what is not said of rollouts is as the pools were drawn, `decoding`."""
     given = {field.name: options[field.name] for field in fields(OnlineRecipe) if field.name in options}
     given["max_tokens"] = told_apart(options["max_tokens"])[0]
-    decoding = made.decoding()
     for name in ("temperature", "max_tokens"):
         if given[name] is None:
             given[name] = decoding.get(name, getattr(OnlineRecipe(), name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import click
 from bon.api.policies_offline import train_bonbon
 from bon.cli.options import as_json
 from bon.cli.policies import adapting, presetting, trained
-from bon.cli.policies_offline import learning, learns_of
+from bon.cli.policies_offline import check_offline, learning, learns_of
 from bon.cli.training import lines, optimising
 from bon.train.policy.distil import RECIPE
 from bon.train.policy.outcome import PolicyReport
@@ -39,4 +40,4 @@ def command(as_json: bool, **_: Any) -> None:
     def train(out: Path, options: dict[str, Any]) -> PolicyReport:
         return train_bonbon(options["pools"], out=out, alpha=options["alpha"], progress=lines(), **learns_of(options))
 
-    trained("bonbon", train, as_json=as_json)
+    trained("bonbon", train, check=partial(check_offline, "bonbon"), as_json=as_json)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import click
 from bon.api.policies_offline import train_dpo
 from bon.cli.options import as_json
 from bon.cli.policies import adapting, presetting, trained
-from bon.cli.policies_offline import learning, learns_of
+from bon.cli.policies_offline import check_offline, learning, learns_of
 from bon.cli.training import lines, optimising
 from bon.train.policy.distil import RECIPE
 from bon.train.policy.outcome import PolicyReport
@@ -50,4 +51,4 @@ def command(as_json: bool, **_: Any) -> None:
             **learns_of(options),
         )
 
-    trained("dpo", train, as_json=as_json)
+    trained("dpo", train, check=partial(check_offline, "dpo"), as_json=as_json)

@@ -13,7 +13,7 @@ from bon.api.policies_offline import Rounds, train_sft
 from bon.cli.amounts import told_apart
 from bon.cli.options import as_json, caching, concurrency, ledger_of, spending
 from bon.cli.policies import adapting, presetting, trained
-from bon.cli.policies_offline import learning, learns_of
+from bon.cli.policies_offline import check_offline, learning, learns_of
 from bon.cli.progress import spent_line
 from bon.cli.training import first, lines, optimising
 from bon.errors import UsageError
@@ -62,7 +62,11 @@ def command(as_json: bool, **_: Any) -> None:
             sys.stderr.write(spent_line(rounds.ledger.spent))
         return report
 
-    trained("sft", train, as_json=as_json)
+    def check(options: dict[str, Any]) -> None:
+        check_offline("sft", options)
+        _rounds(options)
+
+    trained("sft", train, check=check, as_json=as_json)
 
 
 def _rounds(options: dict[str, Any]) -> Rounds | None:

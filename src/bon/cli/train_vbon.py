@@ -10,6 +10,7 @@ import click
 from bon.cli.options import as_json, caching, spending
 from bon.cli.policies import adapting, presetting
 from bon.cli.policies_online import learning_online, rewarded, trained_online
+from bon.errors import UsageError
 from bon.stats.ranks import ESTIMATORS
 from bon.train.policy.objectives import Aim, Law, Mode
 from bon.train.policy.online_recipe import OnlineRecipe
@@ -66,6 +67,9 @@ def command(as_json: bool, **_: Any) -> None:
 
 
 def _aim(options: Mapping[str, Any]) -> Aim:
+    if options["n"] is None and options["beta"] is None:
+        other = " (or --beta)" if options["objective"] == "L" else ""
+        raise UsageError(f"give --n{other} too: the N of the best-of-N that is trained towards")
     return Aim(
         kind=options["objective"],
         n=options["n"],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,10 +17,15 @@ from bon.errors import UsageError
 from bon.train.recipe import Hook, Reading, Recipe, Step
 from bon.train.starting import Setup
 
-__all__ = ["first", "lines", "optimising", "recipe_of", "setup_of", "stack", "starting"]
+__all__ = ["OF_ADAPT", "first", "lines", "optimising", "recipe_of", "refuse_idle", "setup_of", "stack", "starting"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+OF_ADAPT: Mapping[str, tuple[str, str]] = {
+    "rank": ("lora", "of LoRA adapters"),
+    "layers": ("last", "the number of layers that --adapt last trains"),
+}
+"""Options that are of one way to adapt a model: which, and what they are."""
 _EVERY = 5.0
 """Seconds between two lines of progress."""
 
@@ -136,11 +141,15 @@ def setup_of(options: Mapping[str, Any]) -> Setup:
             f"--init goes on from the base and the head of {str(options['init'])!r}: leave out "
             f"{' and '.join(f'--{name}' for name in sorted(idle))}"
         )
-    if options["adapt"] != "lora" and "rank" in said:
-        raise UsageError(
-            f"--rank is of LoRA adapters, and --adapt is {options['adapt']}: leave it out, or --adapt lora"
-        )
+    refuse_idle(options["adapt"], said)
     return Setup(**{field.name: options[field.name] for field in fields(Setup)})
+
+
+def refuse_idle(adapt: str, said: Collection[str]) -> None:
+    """Raise UsageError for an option among those `said` that is of another --adapt, and would change nothing."""
+    for name, (wanted, what) in OF_ADAPT.items():
+        if name in said and adapt != wanted:
+            raise UsageError(f"--{name} is {what}, and --adapt is {adapt}: leave it out, or --adapt {wanted}")
 
 
 def _was_said(name: str) -> bool:
