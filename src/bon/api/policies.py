@@ -20,12 +20,13 @@ from bon.protocols import Scorer
 from bon.registry import Builder
 from bon.score import ScorerLike
 from bon.store.prompts import read_prompts
-from bon.train.policy.evidence import require_log_probs, require_rewards
+from bon.train.policy.evidence import require_rewards
 from bon.train.policy.measures import loaded
 from bon.train.policy.model import Policy, PolicySetup
 from bon.train.policy.objectives import AUTHORS_SAMPLES, Aim
 from bon.train.policy.online import train_online
 from bon.train.policy.online_recipe import OnlineRecipe, OnlineTask
+from bon.train.policy.origin import require_log_probs, taken_for
 from bon.train.policy.outcome import PolicyReport
 from bon.train.policy.pools import fingerprint, references
 from bon.train.recipe import Step
@@ -156,9 +157,14 @@ def material(
     assert pools is not None  # else there are prompts  # noqa: S101
     kept = tuple(read_timed(pools) if isinstance(pools, str | Path) else pools)
     _require_scores(kept, made.by, reward.name)
-    notes = (require_rewards(kept, made.by, reward), require_log_probs(_reference(setup), kept))
+    drawn_by = {candidate.generator for pool in kept for candidate in pool.candidates}
+    notes = (
+        taken_for(drawn_by, setup.reference),
+        require_rewards(kept, made.by, reward),
+        require_log_probs(_reference(setup), kept),
+    )
     release()
-    return replace(made, pools=kept, notes=notes)
+    return replace(made, pools=kept, notes=tuple(note for note in notes if note is not None))
 
 
 def train_on(

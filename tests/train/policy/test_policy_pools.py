@@ -12,9 +12,12 @@ import pytest
 
 from bon.errors import UsageError
 from bon.generate.hf import HFGenerator
+from bon.generate.planning import encoded_prompt
 from bon.testing.checkpoints import save_tiny_model
-from bon.train.policy.evidence import require_log_probs, require_rewards
+from bon.train.policy.evidence import require_rewards
+from bon.train.policy.logprobs import token_log_probs
 from bon.train.policy.model import PolicySetup, load_policy
+from bon.train.policy.origin import require_log_probs, taken_for
 from bon.train.policy.pools import fingerprint, references
 from bon.types import Candidate, Logprobs, Pool, Prompt, Score, Spent, Usage, as_messages
 
@@ -258,6 +261,58 @@ def test_log_probabilities_of_hf_draws_are_the_references(drawn: tuple[Path, lis
     chat = replace(pools[0], prompt=replace(pools[0].prompt, messages=as_messages("three")))
     with pytest.raises(UsageError, match="another chat template"):
         require_log_probs(policy, [chat])
+
+
+def test_samples_further_down_a_pool_are_checked_where_the_first_cannot_be(
+    drawn: tuple[Path, list[Pool]], tmp_path: Path
+) -> None:
+    """Without token ids only what the tokenizer reads again as so many tokens can be held against the reference."""
+    folder, pools = drawn
+    blind = [
+        replace(each, candidates=(replace(each.candidates[0], logprobs=None), *each.candidates[1:])) for each in pools
+    ]
+    policy = load_policy(PolicySetup(reference=str(folder), device="cpu"), seed=0)
+    assert "of 2 samples are the reference's" in require_log_probs(policy, blind)
+    other = load_policy(PolicySetup(reference=str(save_tiny_model(tmp_path, seed=7)), device="cpu"), seed=0)
+    with pytest.raises(UsageError, match="of another model"):
+        require_log_probs(other, blind)
+
+
+def test_a_text_that_is_read_as_other_tokens_condemns_nothing_alone(drawn: tuple[Path, list[Pool]]) -> None:
+    """Without token ids one sample that agrees says whose they are; with them none may differ."""
+    import torch
+
+    folder, pools = drawn
+    policy = load_policy(PolicySetup(reference=str(folder), device="cpu"), seed=0)
+    ids = policy.tokenizer("abc", add_special_tokens=False)["input_ids"]
+    prompt = encoded_prompt(policy.tokenizer, pools[0].prompt.messages, pools[0].prompt.request)[1]
+    with torch.no_grad():
+        said = token_log_probs(policy.model, [prompt], [ids])[0][0].tolist()
+    plain = Candidate(index=0, text="abc", finish_reason="length")
+    right, wrong = (replace(plain, logprobs=Logprobs(tokens=tuple(values))) for values in (said, [-9.0] * len(ids)))
+    two = [replace(pools[0], candidates=(each,)) for each in (wrong, right)]
+    assert "of 1 samples are the reference's" in require_log_probs(policy, two)
+    with pytest.raises(UsageError, match="of another model"):
+        require_log_probs(policy, two[:1])
+    with pytest.raises(UsageError, match="of another model"):
+        require_log_probs(policy, [replace(pools[0], candidates=(replace(wrong, token_ids=tuple(ids)),)), two[1]])
+
+
+def test_generators_of_another_name_are_told(drawn: tuple[Path, list[Pool]]) -> None:
+    folder, _ = drawn
+    assert taken_for({f"hf:{folder}", ""}, str(folder)) is None
+    assert "hf:other, which is taken to be the same model as mine" in (taken_for({"hf:other", "hf:mine"}, "mine") or "")
+
+
+def test_an_endpoint_that_was_not_told_top_p_is_told() -> None:
+    plain = pool("a")
+    asked = replace(plain.prompt, request={"temperature": 1.0, "max_tokens": 6})
+    theirs = tuple(replace(candidate, generator="openai:m") for candidate in plain.candidates)
+    assert any(
+        "not told top_p" in note for note in references([replace(plain, prompt=asked, candidates=theirs)], "rm").notes
+    )
+    assert references([replace(plain, prompt=asked)], "rm").notes == ()
+    assert references([replace(plain, candidates=theirs)], "rm").notes == ()
 
 
 def test_it_is_said_where_there_was_nothing_to_hold_against_the_reference(drawn: tuple[Path, list[Pool]]) -> None:

@@ -21,6 +21,7 @@ from bon.train.policy.identity import REFERENCE_FILES, reference_files, setup_us
 from bon.train.policy.learned import write_learned
 from bon.train.policy.model import Policy, PolicySetup, load_policy
 from bon.train.policy.offline_task import Loss, Offline, loss_of, task_of
+from bon.train.policy.origin import taken_for
 from bon.train.policy.outcome import Cost, PolicyReport
 from bon.train.policy.referred import Referred, forget, referred
 from bon.train.policy.report import known_policy, leave_policy
@@ -285,10 +286,8 @@ def _notes(job: _Job, work: _Work) -> Iterator[str]:
             "which may give other tokens than were drawn; draw with return_token_ids=true to keep those (bon sample "
             '-g "hf:MODEL?return_token_ids=true").'
         )
-    others = {row.chosen.generator for row in rows} - {"", reference, f"hf:{reference}"}
-    if others:
-        names = ", ".join(sorted(others))
-        yield f"The pools were drawn by {names}, which is taken to be the same model as {reference}."
+    if (taken := taken_for({row.chosen.generator for row in rows}, reference)) is not None:
+        yield taken
     for name, whole in {"top_p": 1, "top_k": 0, "min_p": 0}.items():
         values = {row.prompt.request.get(name, whole) for row in rows} - {whole, None}
         if values:

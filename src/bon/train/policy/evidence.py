@@ -1,29 +1,23 @@
-"""Whether pools are what they are taken for: rewards asked for again, log-probabilities held against the reference."""
+"""Whether the rewards in pools are those that training will give: some of them, asked for again."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
 from bon.errors import UsageError
-from bon.generate.planning import encoded_prompt
-from bon.train.policy.examples import Speaker
-from bon.train.policy.logprobs import token_log_probs
-from bon.train.policy.model import Policy
 from bon.train.policy.online_recipe import Reward
 from bon.types import Candidate, Pool
 
-__all__ = ["require_log_probs", "require_rewards"]
+__all__ = ["evenly", "require_rewards"]
 
 T = TypeVar("T")
 
 _REWARDS = 0.02
 """Standard deviations of the samples' rewards that a reward may differ by when it is asked for again: rounding."""
-_NATS = 0.05
-"""Nats a token, on average over an answer, that log-probabilities may differ by: half precision on the other side."""
 
 
 def require_rewards(pools: Sequence[Pool], by: str, reward: Reward, *, few: int = 4) -> str:
@@ -55,44 +49,11 @@ def require_rewards(pools: Sequence[Pool], by: str, reward: Reward, *, few: int 
     )
 
 
-def require_log_probs(policy: Policy, pools: Sequence[Pool], *, few: int = 4) -> str:
-    """Hold the log-probabilities that samples carry (at temperature 1) against the reference's own; a note on it.
-
-    Raises UsageError where they differ by more than half precision does: the samples are of another model, or were
-    given to it by another chat template. Where none can be held against it the note says so.
-    """
-    import torch
-
-    speaker = Speaker(tokenizer=policy.tokenizer, eos=policy.eos, limit=policy.context)
-    known = [
-        (pool, candidate, ids)
-        for pool, candidate in _spread(pools, max(few, len(pools)))
-        if candidate.logprobs is not None and (ids := _tokens(speaker, candidate)) is not None
-    ][:few]
-    if not known:
-        return "whether the samples are of the reference was not checked: they carry no log-probabilities of its tokens"
-    worst = 0.0
-    for pool, candidate, ids in known:
-        prompt = encoded_prompt(policy.tokenizer, pool.prompt.messages, pool.prompt.request)[1]
-        with torch.no_grad(), policy.computing(), policy.referring() as reference:
-            ours, _ = token_log_probs(reference, [prompt], [ids])
-        said = candidate.logprobs.tokens if candidate.logprobs is not None else ()
-        gap = float(np.abs(ours[0].cpu().double().numpy() - np.array(said)).mean())
-        if not gap <= _NATS:
-            raise UsageError(
-                f"sample {candidate.index} of {pool.prompt.id!r} carries log-probabilities {gap:.3g} nats a token away "
-                f"from those of {policy.setup.reference!r}: it is of another model, another revision of it, or another "
-                "chat template; sample again from the reference that is trained"
-            )
-        worst = max(worst, gap)
-    return f"the log-probabilities of {len(known)} samples are the reference's, within {worst:.2g} nats a token"
-
-
 def _both_ends(pools: Sequence[Pool], by: str, count: int) -> list[tuple[Pool, Candidate, float]]:
     """Samples with their rewards: half of `count` ended, half were cut off; where one kind lacks, more of the other."""
     ended, cut = ([*_firsts(pools, by, complete=complete)] for complete in (True, False))
     of_cut = min(len(cut), max(count // 2, count - len(ended)))
-    return [*_evenly(ended, count - of_cut), *_evenly(cut, of_cut)]
+    return [*evenly(ended, count - of_cut), *evenly(cut, of_cut)]
 
 
 def _firsts(pools: Sequence[Pool], by: str, *, complete: bool) -> Iterator[tuple[Pool, Candidate, float]]:
@@ -115,19 +76,7 @@ def _as_rolled(candidate: Candidate) -> Candidate:
     )
 
 
-def _spread(pools: Sequence[Pool], count: int) -> list[tuple[Pool, Candidate]]:
-    """A sample each of pools that lie evenly over all of them."""
-    return _evenly([(pool, pool.candidates[0]) for pool in pools if pool.candidates], count)
-
-
-def _evenly(some: Sequence[T], count: int) -> list[T]:
+def evenly(some: Sequence[T], count: int) -> list[T]:
     """At most `count` of these, which lie evenly over all of them."""
     places = sorted({round(place) for place in np.linspace(0, len(some) - 1, min(count, len(some)))}) if some else []
     return [some[place] for place in places]
-
-
-def _tokens(speaker: Speaker, candidate: Candidate) -> Sequence[int] | None:
-    """The tokens of a sample, where they are as many as its log-probabilities."""
-    ids = speaker.response(candidate)
-    said: Any = candidate.logprobs
-    return ids if not isinstance(ids, str) and said is not None and len(ids) == len(said.tokens) else None

@@ -38,6 +38,8 @@ _NEUTRAL: Mapping[str, tuple[Any, ...]] = {
     "response_format": ({"type": "text"}, None),
 }
 """What leaves the model's own distribution as it is, by field: rollouts can be drawn in no other way."""
+_OWN = ("hf:", "gguf:", "local")
+"""Generators of bon's own, which cut nothing off unless they are told to."""
 _NO_MATTER = frozenset(
     {"seed", "n", "logprobs", "top_logprobs", "return_token_ids", "user", "stream", "diversity_penalty"}
     | {"tools", "tool_choice", "chat_template_kwargs", "enable_thinking"}
@@ -107,6 +109,8 @@ def references(
         )
         warnings.warn(said, stacklevel=2)
         notes = (said,)
+    if (said_nothing := _unsaid(kept)) is not None:
+        notes = (*notes, said_nothing)
     return References(
         prompts=tuple(pool.prompt for pool in kept),
         samples=samples,
@@ -115,6 +119,19 @@ def references(
         cost=_cost(kept, limit),
         notes=notes,
     )
+
+
+def _unsaid(pools: Sequence[Pool]) -> str | None:
+    """A note on draws of an endpoint that was not told top_p: it may have had one of its own."""
+    for pool in pools:
+        if "top_p" not in pool.prompt.request:
+            for candidate in pool.candidates:
+                if candidate.generator and not candidate.generator.startswith(_OWN):
+                    return (
+                        f"{candidate.generator} was not told top_p, and is taken to have drawn from the whole "
+                        "distribution; an endpoint may have a default of its own: sample with --top-p 1"
+                    )
+    return None
 
 
 def _made(pools: Sequence[Pool], temperature: float | None, max_tokens: int | None) -> dict[str, Any]:
