@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bon.errors import UsageError
-from bon.train.order import learning_rate, passes, rows_of, seed_of, steps_an_epoch, steps_in_all
+from bon.train.order import learning_rate, met, passes, rows_of, seed_of, steps_an_epoch, steps_in_all
 from bon.train.recipe import Recipe
 
 
@@ -34,6 +36,18 @@ def test_passes_hold_every_row_once_within_the_budget(lengths: list[int], tokens
     cuts = passes(lengths, tokens)
     assert sorted(place for cut in cuts for place in cut) == list(range(len(lengths)))
     assert all(len(cut) == 1 or max(lengths[i] for i in cut) * len(cut) <= tokens for cut in cuts)
+
+
+@given(rows=st.integers(1, 60), batch=st.integers(1, 20), steps=st.integers(1, 8), seed=st.integers(-3, 3))
+def test_what_the_steps_do_not_reach_is_not_met(rows: int, batch: int, steps: int, seed: int) -> None:
+    every = list(range(rows))
+    recipe = Recipe(batch=batch, steps=steps, epochs=1000, seed=seed)
+    some = met(every, recipe)
+    assert len(some) == min(rows, steps * batch)
+    assert list(some) == sorted(set(some))
+    taken = {some[place] for step in range(steps) for place in rows_of(step, len(some), recipe)}
+    assert taken == set(some)
+    assert met(every, replace(recipe, steps=None)) is every
 
 
 def test_without_a_budget_a_step_is_one_pass() -> None:

@@ -6,12 +6,15 @@ import hashlib
 import math
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import TypeVar
 
 import numpy as np
 
 from bon.train.recipe import Recipe
 
-__all__ = ["learning_rate", "passes", "rows_from", "rows_of", "seed_of", "steps_an_epoch", "steps_in_all"]
+R = TypeVar("R")
+
+__all__ = ["learning_rate", "met", "passes", "rows_from", "rows_of", "seed_of", "steps_an_epoch", "steps_in_all"]
 
 
 def steps_an_epoch(rows: int, recipe: Recipe) -> int:
@@ -41,6 +44,14 @@ def rows_from(start: int, count: int, rows: int, *, seed: int) -> list[int]:
 @lru_cache(maxsize=2)
 def _shuffled(rows: int, seed: int, epoch: int) -> list[int]:
     return [int(place) for place in np.random.default_rng([abs(seed), seed < 0, epoch]).permutation(rows)]
+
+
+def met(rows: Sequence[R], recipe: Recipe) -> Sequence[R]:
+    """The rows that a training meets at all, in their order: as many as its steps take, drawn by its seed."""
+    count = len(rows) if recipe.steps is None else recipe.steps * recipe.batch
+    if count >= len(rows):
+        return rows
+    return [rows[place] for place in sorted(rows_from(0, count, len(rows), seed=recipe.seed))]
 
 
 def passes(lengths: Sequence[int], tokens: int | None) -> list[list[int]]:

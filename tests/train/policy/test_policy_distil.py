@@ -322,6 +322,13 @@ def test_log_probabilities_are_at_the_temperature_of_the_pools(
         train("mixed", pools=mixed)
 
 
+def test_rows_that_the_steps_do_not_reach_are_not_read(train: Callable[..., PolicyReport]) -> None:
+    whole = train("whole", "dpo")
+    short = train("short", "dpo", recipe=replace(QUICK, batch=1, steps=1))
+    assert short.episodes == 2
+    assert short.prompts == 1 < whole.prompts
+
+
 def test_what_truncation_cut_off_is_said(train: Callable[..., PolicyReport], model: Enumerable) -> None:
     report = train("out", pools=drawn(model, 8, prompts=PROMPTS, top_p=0.9))
     (note,) = report.notes

@@ -12,7 +12,7 @@ from bon.errors import UsageError
 from bon.store.jsonl import read_jsonl
 from bon.train.finished import settings_of
 from bon.train.loop import METRICS, fit
-from bon.train.order import rows_of
+from bon.train.order import met, rows_of
 from bon.train.place import Place, libraries
 from bon.train.policy.choices import Choice, Choices, choices, digest
 from bon.train.policy.clock import Clock
@@ -216,11 +216,12 @@ class _Work:
         limits = [limit for limit in (job.offline.max_length, policy.context) if limit is not None]
         speaker = Speaker(tokenizer=policy.tokenizer, eos=policy.eos, limit=min(limits, default=None))
         train = examples(job.train, speaker)
+        rows = met(train.rows, job.recipe)
         parts = [train, *([examples(job.held, speaker)] if job.held else [])]
         return cls(
-            rows=train.rows,
+            rows=rows,
             held=[row for part in parts[1:] for row in part.rows],
-            prompts=len({row.prompt for row in train.rows}),
+            prompts=len({row.prompt for row in rows}),
             left_out=dict(sum((Counter(part.left_out) for part in parts), Counter(job.made.left_out))),
             answers=sum(part.answers for part in parts),
             encoded=sum(part.encoded for part in parts),
