@@ -33,7 +33,7 @@ def minibatches(count: int, recipe: OnlineRecipe, *, step: int, epoch: int, plac
     size = -(-recipe.minibatch // place.processes) if recipe.minibatch else count
     if size >= count:
         return [list(range(count))]
-    seed = seed_of(recipe.seed, step, epoch, place.process)
+    seed = seed_of("minibatches", recipe.seed, step, epoch, place.process)
     order = [int(place) for place in np.random.default_rng(seed).permutation(count)]
     return [order[start : start + size] for start in range(0, count, size)]
 
