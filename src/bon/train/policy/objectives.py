@@ -44,7 +44,8 @@ class Aim:
     their scale free of N; at N = 1 all three are the plain KL, whose optimum is pi_ref.
 
     `mode="authors"` is what the released code does: N is int(1 / (1 / (N - 1))) + 1 (99 for 100), `L1` means L, the
-    reward is divided by N but the KL by N - 1 (so that N = 2 ends at a win rate of 0.60 and not 2/3), pi_bon is Eq. 4.
+    reward is divided by N but the KL by N - 1 (by which alone the optimum of L at N = 2 has a win rate of 0.60 and not
+    2/3), pi_bon is Eq. 4.
 
     Raises `UsageError` for what does not fit together: `eq5` and `L1` take a whole `n`, `L` either `n` or `beta`
     (N = 1 / beta + 1), `reward` a `beta` only.
