@@ -121,6 +121,7 @@ def offline(world: World, learned: Offline, out: Path, *, size: Size, seed: int)
         lr=LR,
         warmup=WARMUP,
         clip=None,
+        adam_eps=OnlineRecipe().adam_eps,
         seed=seed,
     )
     train_offline([world.pool], learned, out=out, setup=setup_of(world), recipe=recipe)
