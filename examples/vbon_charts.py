@@ -10,11 +10,13 @@ from typing import Any
 from bon.evaluation.frontier.charts import charts_of
 from bon.evaluation.frontier.measured import Frontier
 from bon.evaluation.frontier.page import tables_of
+from bon.evaluation.frontier.summary import NAMES
 from bon.evaluation.report.charts import Chart, scripts
 from bon.evaluation.report.parts import as_json, figure, filled, inside_script, items, table
 
 __all__ = ["charts", "page"]
 
+WHO = {"vbon": "vBoN", "bonbon": "BoNBoN", "sft": "BoN-SFT", "dpo": "DPO", "ppo": "PPO"}
 _SIZE = {"width": "container", "height": 300}
 Rows = Sequence[Mapping[str, Any]]
 FRONTIERS = {
@@ -102,8 +104,16 @@ def _mean(values: Sequence[float]) -> float:
 
 def _heat(alt: Any, rows: Rows, name: str, unit: str) -> Any:
     domains = {"test": "in domain", "out_of_domain": "out of domain"}
-    base = _chart(alt, [{**row, "domain": domains[row["domain"]]} for row in rows]).encode(
-        x=alt.X("temperature:Q", scale=alt.Scale(zero=False)), color=alt.Color("method:N", title=None)
+    told = [{**row, "domain": domains[row["domain"]], "method": WHO.get(row["method"], row["method"])} for row in rows]
+    shown = list(dict.fromkeys(row["method"] for row in told))
+    base = _chart(alt, told).encode(
+        x=alt.X("temperature:Q", scale=alt.Scale(zero=False)),
+        color=alt.Color(
+            "method:N",
+            title=None,
+            scale=alt.Scale(domain=list(dict.fromkeys([*NAMES.values(), *shown]))),
+            legend=alt.Legend(values=shown),
+        ),
     )
     dash = alt.StrokeDash(
         "domain:N", title=None, scale=alt.Scale(domain=list(domains.values()), range=[[1, 0], [5, 4]])
@@ -165,5 +175,11 @@ def _tables(figures: Mapping[str, Any], frontiers: Mapping[str, Frontier]) -> It
 
 def _text_rows(rows: Rows) -> Iterable[Sequence[str]]:
     for row in rows:
-        told = f"{row['temperature']:g}", row["method"], row["text"], f"{row['reward']:.2f}", f"{row['evaluator']:+.2f}"
+        told = (
+            f"{row['temperature']:g}",
+            WHO.get(row["method"], row["method"]),
+            row["text"],
+            f"{row['reward']:.2f}",
+            f"{row['evaluator']:+.2f}",
+        )
         yield [row["prompt"], *told]

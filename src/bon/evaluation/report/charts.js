@@ -15,8 +15,10 @@
       symbolOpacity: 1 },
     header: { labelColor: colour("--ink"), labelLimit: 300 },
     range: { category: dark.matches
-      ? ["#7fb0ff", "#f0a35e", "#57c78b", "#f08a80", "#b89cf0", "#9aa5b5", "#e6cf6a", "#6fd3d3"]
-      : ["#1f5fbf", "#c05f0a", "#1a7f4b", "#b3372e", "#6b3fb5", "#5c6675", "#8a6d00", "#0f7c86"] },
+      ? ["#7fb0ff", "#f0a35e", "#57c78b", "#f08a80", "#b89cf0", "#9aa5b5", "#e6cf6a", "#6fd3d3",
+          "#f29ad1", "#c9a184", "#a5d65a", "#e8edf5"]
+      : ["#1f5fbf", "#c05f0a", "#1a7f4b", "#b3372e", "#6b3fb5", "#5c6675", "#8a6d00", "#0f7c86",
+          "#b0307d", "#7a4a2b", "#3d7d00", "#2b2f36"] },
   });
   let ready = null;
   const vega = () => {
