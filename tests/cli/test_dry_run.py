@@ -219,6 +219,10 @@ def test_what_the_journal_of_a_killed_run_holds_is_counted(bon: Bon, prompts: Pa
     beside = bon("sample", *args, "--dry-run", "--json", check=False)
     assert (beside.returncode == 0 and json.loads(beside.stdout)["drawn"]) or "a run is writing to it" in beside.stderr
     assert process.poll() is None, "the run was not disturbed"
+    before = len(out.read_text().splitlines())
+    while len(out.read_text().splitlines()) == before and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.6)  # a pool has just been written: by now the journal has two or three draws of the next, and not all
     process.send_signal(signal.SIGKILL)
     process.wait()
     in_output = len(out.read_text().splitlines())

@@ -66,6 +66,7 @@ def replace_weights(folder: Path) -> None:
     size = file.stat().st_size
     save_file({name: tensor * 1.1 for name, tensor in load_file(file).items()}, file, metadata={"format": "pt"})
     assert file.stat().st_size == size
+    os.utime(file, ns=(file.stat().st_atime_ns, file.stat().st_mtime_ns + 10**9))  # clocks of file systems are coarse
 
 
 class Stopped(Exception):
