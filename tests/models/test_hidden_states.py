@@ -65,7 +65,13 @@ def calls(draw: st.DrawFn) -> list[list[Row]]:
     return [[row() for _ in range(draw(st.integers(1, 8)))] for _ in range(draw(st.integers(1, 3)))]
 
 
-@pytest.mark.parametrize("name", [*DECODERS, *UNPROVEN])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if name in ("llama", "gpt2") else pytest.mark.slow)
+        for name in [*DECODERS, *UNPROVEN]
+    ],
+)
 @settings(max_examples=20, deadline=None, derandomize=True)
 @given(calls=calls(), tokens=st.sampled_from([1, 40, 150, 4000]), least=st.sampled_from([1, 8, 64]))
 def test_decoders_give_what_plain_forward_passes_give(
