@@ -132,7 +132,8 @@ class _Job:
             train=train,
             held=held,
             temperature=offline.temperature or _temperature(made.rows),
-            reference_files=reference_files(setup.reference),
+            # A later round's reference is what the round before left, written again where that was: the first knows.
+            reference_files=reference_files(setup.reference) if more["within"].number == 1 else None,
             **more,
         )
 
